@@ -1,0 +1,402 @@
+"""The nouns: frozen models and statuses that every layer shares. No I/O, no clock, no behaviour beyond hashing.
+
+Times are seconds since the epoch (``float``), sizes are bytes, ids are strings. JSON-like values are never mutated
+once they are inside a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""A JSON value. ``Any`` because a recursive alias buys nothing at the edges where it is used."""
+
+Prompt: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""API format: ``{node_id: {"class_type": str, "inputs": {name: constant | [node_id, output_index]}}}``."""
+
+FILE_TYPES = frozenset({"IMAGE", "MASK", "LATENT", "AUDIO", "VIDEO"})
+"""ComfyUI types that travel as files."""
+
+SCALAR_TYPES = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"})
+"""ComfyUI types that travel as JSON constants inside the prompt."""
+
+
+def canonical_json(value: Json) -> str:
+    """Return the one JSON text that equal values share: sorted keys, no spaces, no NaN.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity.
+        TypeError: the value is not JSON.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(value: Json) -> str:
+    """Return the SHA-256 of ``canonical_json(value)`` in lower-case hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+# --- definitions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One exposed input of a definition.
+
+    ``node_id`` and ``input_name`` say where the value goes in the definition's prompt. For a type in ``FILE_TYPES`` that
+    place is the file-name input of a loader node (``LoadImage.image``), or the value input of a Workflow Input node.
+    """
+
+    name: str
+    type: str
+    node_id: str
+    input_name: str
+    default: Json = None
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[Json, ...] | None = None
+    multiline: bool = False
+    tooltip: str = ""
+    role: str = ""
+    """What the value means, for presentation and seed control: ``text``, ``seed``, ``image``, ``model``, … or empty."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a definition: the link ``[node_id, index]`` inside its prompt, under a name, with its ComfyUI type."""
+
+    name: str
+    type: str
+    node_id: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One version of a library entry. ``id`` is a readable slug that never changes; ``name`` may."""
+
+    id: str
+    version: int
+    name: str
+    prompt: Prompt
+    parameters: tuple[Parameter, ...]
+    outputs: tuple[Output, ...]
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    workflow: Mapping[str, Json] | None = None
+    created_at: float = 0.0
+
+    @property
+    def content_hash(self) -> str:
+        """The hash of all that decides a result: the prompt and what is exposed, not the name or the tags."""
+        cached = self.__dict__.get("_content_hash")
+        if cached is None:
+            cached = content_hash(
+                {
+                    "prompt": self.prompt,
+                    "parameters": [[p.name, p.type, p.node_id, p.input_name, p.default] for p in self.parameters],
+                    "outputs": [[o.name, o.type, o.node_id, o.index] for o in self.outputs],
+                }
+            )
+            object.__setattr__(self, "_content_hash", cached)
+        return str(cached)
+
+    def parameter(self, name: str) -> Parameter | None:
+        """Return the parameter of that name, or None."""
+        return next((p for p in self.parameters if p.name == name), None)
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """One stored file, named by the SHA-256 (lower-case hex) of its bytes."""
+
+    sha256: str
+    size_bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """What travels on a link, outside of any process: a JSON constant, or files in order.
+
+    ``type`` is the ComfyUI type. For ``SCALAR_TYPES`` the value is ``data``; for ``FILE_TYPES`` it is ``files``. An
+    IMAGE is one still image a file in batch order, or one file that holds several frames.
+    """
+
+    type: str
+    data: Json = None
+    files: tuple[FileRef, ...] = ()
+
+    def identity(self) -> Json:
+        """Return what distinguishes this value from others, for job keys."""
+        return [self.type, self.data, [f.sha256 for f in self.files]]
+
+
+# --- backends --------------------------------------------------------------------------------------------------------
+
+
+class BackendStatus(str, Enum):
+    """How the master sees a backend. The table of changes is in ``machine.py``."""
+
+    UNKNOWN = "unknown"
+    """Registered, never probed since the start of the master."""
+    ONLINE = "online"
+    """Answers its probes."""
+    DEGRADED = "degraded"
+    """Missed a probe or answers slowly; still used, but last."""
+    SUSPENDED = "suspended"
+    """Failed too often; gets no job until a back-off ends and a probe succeeds."""
+    OFFLINE = "offline"
+    """Does not answer."""
+
+
+LOCAL_BACKEND_ID = "local"
+"""The id of the master itself, which is always registered."""
+
+
+@dataclass(frozen=True)
+class TlsOptions:
+    """How an https backend's certificate is checked. ``verify=False`` must be asked for explicitly."""
+
+    verify: bool = True
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a backend wants in order to answer. Secret: stored, sent to that backend, and never shown or logged."""
+
+    bearer_token: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A registered peer ComfyUI. ``base_url`` has no trailing slash and may hold a path prefix."""
+
+    id: str
+    name: str
+    base_url: str
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    tls: TlsOptions = TlsOptions()
+    credentials: Credentials = field(default_factory=Credentials, repr=False)
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One device as ``/system_stats`` reports it."""
+
+    name: str
+    type: str
+    vram_total_bytes: int
+    vram_free_bytes: int
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend said it is, taken on connect and again when its version changes."""
+
+    comfyui_version: str
+    python_version: str
+    os: str
+    gpus: tuple[Gpu, ...]
+    max_upload_bytes: int | None
+    node_classes: frozenset[str]
+    models: Mapping[str, frozenset[str]]
+    """Model folder (``checkpoints``, ``loras``, …) to the file names in it, spelled as the backend spells them."""
+    taken_at: float
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+class JobStatus(str, Enum):
+    """The life of a job; what each means is told in ``docs/states.md``, the allowed changes in ``machine.py``."""
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    RUNNING = "running"
+    LOST = "lost"
+    WAITING = "waiting"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to the job any more."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class AttemptStatus(str, Enum):
+    """The life of one dispatch of a job to one backend."""
+
+    SUBMITTING = "submitting"
+    """Its prompt_id is chosen and stored; the backend may or may not have it."""
+    ACCEPTED = "accepted"
+    """The backend has it in its queue."""
+    RUNNING = "running"
+    LOST = "lost"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the attempt is over."""
+        return self in (AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.CANCELLED)
+
+
+class Cause(str, Enum):
+    """Why an attempt ended without an accepted result."""
+
+    UNREACHABLE = "unreachable"
+    SUBMIT_UNANSWERED = "submit_unanswered"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    TOO_LARGE = "too_large"
+    VANISHED = "vanished"
+    OUT_OF_MEMORY = "out_of_memory"
+    EXECUTION_ERROR = "execution_error"
+    INTERRUPTED = "interrupted"
+    STALLED = "stalled"
+    OUTPUT_INVALID = "output_invalid"
+    CANCELLED = "cancelled"
+    NO_BACKEND = "no_backend"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The cause of a failed attempt with what the user needs to see of it."""
+
+    cause: Cause
+    message: str
+    node_id: str | None = None
+    class_type: str | None = None
+    traceback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What is to be executed once: a definition version with values, and which outputs are wanted."""
+
+    definition_id: str
+    definition_version: int
+    definition_hash: str
+    values: Mapping[str, Value]
+    """Parameter name to value; parameters left out keep the constant of the definition's prompt."""
+    outputs: tuple[str, ...]
+    files: Mapping[str, FileRef] = field(default_factory=dict)
+    """Files named by loader nodes that are not exposed (``"example.png"`` -> its stored copy)."""
+    fidelity: str = "any"
+    """``any``, or ``exact``: refuse a backend whose carriers would lose something of these types."""
+    selector: str = "auto"
+    """``auto``, a backend's id or name, or ``tag:NAME``."""
+    max_attempts: int = 3
+    priority: int = 0
+    use_cache: bool = True
+    time_limit_s: float | None = None
+
+    def key(self) -> str:
+        """Return the hash of all that decides the result: equal keys mean the same work.
+
+        Where the job may run, how often it is tried and how urgent it is do not count.
+        """
+        return content_hash(
+            {
+                "definition": self.definition_hash,
+                "values": {name: value.identity() for name, value in self.values.items()},
+                "files": {name: ref.sha256 for name, ref in self.files.items()},
+                "outputs": sorted(self.outputs),
+                "fidelity": self.fidelity,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One dispatch of a job to one backend, under one prompt_id (a lower-case UUID chosen before sending)."""
+
+    id: str
+    job_id: str
+    number: int
+    backend_id: str
+    prompt_id: str
+    status: AttemptStatus
+    charged: bool = True
+    """Whether it counts against ``max_attempts``; one that never reached the backend does not."""
+    failure: Failure | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    uploaded_bytes: int = 0
+    downloaded_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as stored: its specification, where its life stands, and its result or failure once it has one."""
+
+    id: str
+    run_id: str
+    key: str
+    spec: JobSpec
+    status: JobStatus
+    created_at: float
+    node_id: str | None = None
+    """The meta-graph node that asked for it."""
+    item_index: int = 0
+    """Which item of that node's list it is."""
+    outputs: Mapping[str, Value] = field(default_factory=dict)
+    failure: Failure | None = None
+    ended_at: float | None = None
+
+
+class RunStatus(str, Enum):
+    """The life of one execution of a meta-graph."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a meta-graph. A run in the queue carries the master's prompt_id as ``id``."""
+
+    id: str
+    status: RunStatus
+    created_at: float
+    title: str = ""
+    client_id: str | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """One row of a job's story, written in the same transaction as the change it tells of."""
+
+    job_id: str
+    sequence: int
+    at: float
+    kind: str
+    attempt_id: str | None = None
+    details: Mapping[str, Json] = field(default_factory=dict)
