@@ -1,0 +1,1 @@
+"""The transition tables: ``jobs`` for jobs and their attempts, ``backends`` for the health of a backend. Pure."""
