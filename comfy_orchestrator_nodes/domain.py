@@ -309,6 +309,10 @@ class JobSpec:
     """``any``, or ``exact``: refuse a backend whose carriers would lose something of these types."""
     selector: str = "auto"
     """``auto``, a backend's id or name, or ``tag:NAME``."""
+    excluded_backends: tuple[str, ...] = ()
+    """Ids of backends that must not get it: a node in the master's queue excludes the master, which waits for it."""
+    on_failure: str = "fail"
+    """What the node does when the attempts are used up: ``fail``, ``drop`` the item, or ``ask`` a person first."""
     max_attempts: int = 3
     priority: int = 0
     use_cache: bool = True
