@@ -263,6 +263,17 @@ class AttemptStatus(str, Enum):
         return self in (AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.CANCELLED)
 
 
+class Decision(str, Enum):
+    """What a person can answer when a job waits for one."""
+
+    RETRY = "retry"
+    """Try again, with a fresh allowance of attempts and every backend allowed."""
+    DROP = "drop"
+    """Go on without this item."""
+    FAIL = "fail"
+    """Let the job, and the node that asked for it, fail."""
+
+
 class Cause(str, Enum):
     """Why an attempt ended without an accepted result."""
 
@@ -291,6 +302,8 @@ class Failure:
     node_id: str | None = None
     class_type: str | None = None
     traceback: tuple[str, ...] = ()
+    dropped: bool = False
+    """Somebody decided to go on without this item."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
     │   ├── InvalidDocument         a workflow file cannot be read
     │   ├── ConversionFailed        a workflow cannot be converted exactly
     │   ├── InvalidPrompt           an API-format prompt is malformed
+    │   ├── InvalidNodeInfo         an entry of /object_info is unreadable
     │   ├── BindingFailed           values do not fit a definition's parameters
     │   ├── InvalidUrl              a backend's base URL is unusable
     │   └── UnsupportedValue        no carrier can move a value of this type
@@ -94,6 +95,16 @@ class InvalidPrompt(InvalidRequest):
     """An API-format prompt is malformed: not an object of nodes, a dangling link, a cycle."""
 
     code = "invalid_prompt"
+
+
+class InvalidNodeInfo(InvalidRequest):
+    """What a server says about a node class (``/object_info``) is not a description of one."""
+
+    code = "invalid_node_info"
+
+    def __init__(self, class_type: str, reason: str) -> None:
+        super().__init__(f"The description of the node class {class_type!r} cannot be used: {reason}.", node=class_type)
+        self.class_type = class_type
 
 
 class BindingFailed(InvalidRequest):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..domain import Attempt, Failure, Json, Value
+from ..domain import Attempt, Decision, Failure, Json, Value
 
 # --- events: what happened -------------------------------------------------------------------------------------------
 
@@ -106,6 +106,14 @@ class CancelConfirmed:
     attempt_id: str
 
 
+@dataclass(frozen=True)
+class Decided:
+    """Somebody, or the time limit, answered the question that a waiting job asked."""
+
+    decision: Decision
+    by: str
+
+
 Event: TypeAlias = (
     Placed
     | Unplaceable
@@ -119,6 +127,7 @@ Event: TypeAlias = (
     | Faulted
     | CancelRequested
     | CancelConfirmed
+    | Decided
 )
 
 # --- instructions: what to do about it -------------------------------------------------------------------------------
@@ -165,8 +174,15 @@ class FreeMemory:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Ask a person what to do about the failure, and decide for them when the time limit is over."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True)
 class Settle:
     """The job is final: wake whoever waits for it."""
 
 
-Instruction: TypeAlias = Place | Execute | Locate | Withdraw | Disown | FreeMemory | Settle
+Instruction: TypeAlias = Place | Execute | Locate | Withdraw | Disown | FreeMemory | Ask | Settle

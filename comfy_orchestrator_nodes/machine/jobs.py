@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..domain import Attempt, AttemptStatus, Cause, Failure, Job, JobStatus, Json
+from ..domain import Attempt, AttemptStatus, Cause, Decision, Failure, Job, JobStatus, Json
 from ..errors import IllegalTransition
 from .events import (
     Accepted,
+    Ask,
     CancelConfirmed,
     CancelRequested,
+    Decided,
     Disown,
     Event,
     Execute,
@@ -94,18 +96,21 @@ _REMOTE_ERRORS_ALLOWED = 2
 
 
 def exclusions(attempts: tuple[Attempt, ...]) -> dict[str, str]:
-    """Return the backends that must not get the job again, each with the reason in words."""
+    """Return the backends that must not get the job again, each with the reason in words.
+
+    An attempt that is not charged does not count: it never reached the backend, or a person allowed another round.
+    """
     return {
         a.backend_id: _NEVER_AGAIN_THERE[a.failure.cause]
         for a in attempts
-        if a.failure is not None and a.failure.cause in _NEVER_AGAIN_THERE
+        if a.charged and a.failure is not None and a.failure.cause in _NEVER_AGAIN_THERE
     }
 
 
 def _used_up(state: JobState) -> bool:
-    charged = sum(1 for a in state.attempts if a.charged)
-    errors = sum(1 for a in state.attempts if a.failure is not None and a.failure.cause is Cause.EXECUTION_ERROR)
-    return charged >= state.job.spec.max_attempts or errors >= _REMOTE_ERRORS_ALLOWED
+    charged = [a for a in state.attempts if a.charged]
+    errors = sum(1 for a in charged if a.failure is not None and a.failure.cause is Cause.EXECUTION_ERROR)
+    return len(charged) >= state.job.spec.max_attempts or errors >= _REMOTE_ERRORS_ALLOWED
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------
@@ -120,6 +125,8 @@ def restore(job: Job, attempts: tuple[Attempt, ...]) -> tuple[JobState, tuple[In
     current = state.current
     if job.status.final:
         return state, ()
+    if job.status is JobStatus.WAITING and job.failure is not None:
+        return state, (Ask(job.failure),)
     if current is None:
         return state, (Place(),)
     if job.status is JobStatus.CANCELLING:
@@ -207,7 +214,27 @@ def _unplaceable(state: JobState, event: Unplaceable, now: float) -> Step:
     failure = event.failure
     if earlier is not None:
         failure = replace(earlier, message=f"{earlier.message} (then: {event.failure.message})")
-    return _end(state, failure, now)
+    return _give_up(state, failure, now)
+
+
+def _give_up(state: JobState, failure: Failure, now: float, changed: tuple[Attempt, ...] = ()) -> Step:
+    if state.job.spec.on_failure != "ask" or failure.cause is Cause.INTERNAL:
+        return _end(state, failure, now, changed)
+    after = _update(state, JobStatus.WAITING, now)
+    after = replace(after, job=replace(after.job, failure=failure))
+    return Step(after, state.job.status, changed, (Ask(failure),), details=_failure_details(failure))
+
+
+def _decided(state: JobState, event: Decided, now: float) -> Step:
+    details = {"decision": event.decision.value, "by": event.by}
+    failure = state.job.failure or Failure(Cause.INTERNAL, "The job waited for a decision without a failure.")
+    if event.decision is not Decision.RETRY:
+        step = _end(state, replace(failure, dropped=event.decision is Decision.DROP), now)
+        return replace(step, details=details)
+    pardoned = tuple(replace(a, charged=False) for a in state.attempts)
+    after = replace(_update(state, JobStatus.QUEUED, now), attempts=pardoned)
+    after = replace(after, job=replace(after.job, failure=None))
+    return Step(after, state.job.status, pardoned, (Place(),), details=details)
 
 
 def _end(state: JobState, failure: Failure, now: float, changed: tuple[Attempt, ...] = ()) -> Step:
@@ -294,7 +321,7 @@ def _faulted(state: JobState, event: Faulted, now: float) -> Step:
     if event.failure.cause in (Cause.SUBMIT_UNANSWERED, Cause.VANISHED, Cause.STALLED):
         aftermath = (Disown(attempt),)
     if event.failure.cause is Cause.INTERNAL or _used_up(after):
-        step = _end(after, event.failure, now, (attempt,))
+        step = _give_up(after, event.failure, now, (attempt,))
         return replace(step, before=state.job.status, instructions=(*aftermath, *step.instructions))
     details = _failure_details(event.failure)
     return Step(after, state.job.status, (attempt,), (*aftermath, Place()), details=details)
@@ -327,7 +354,7 @@ def _still_cancelling(state: JobState, event: Event, now: float) -> Step:
 
 
 _Q, _D, _R = JobStatus.QUEUED, JobStatus.DISPATCHED, JobStatus.RUNNING
-_L, _C = JobStatus.LOST, JobStatus.CANCELLING
+_L, _W, _C = JobStatus.LOST, JobStatus.WAITING, JobStatus.CANCELLING
 
 _ROWS: tuple[tuple[tuple[JobStatus, ...], type, Callable[..., Step]], ...] = (
     ((_Q,), Placed, _placed),
@@ -341,7 +368,8 @@ _ROWS: tuple[tuple[tuple[JobStatus, ...], type, Callable[..., Step]], ...] = (
     ((_D, _R, _L), Found, _found),
     ((_D, _R, _L), Succeeded, _succeeded),
     ((_D, _R, _L), Faulted, _faulted),
-    ((_Q,), CancelRequested, _cancel_idle),
+    ((_W,), Decided, _decided),
+    ((_Q, _W), CancelRequested, _cancel_idle),
     ((_D, _R, _L), CancelRequested, _cancel_busy),
     ((_C, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED), CancelRequested, _cancel_again),
     ((_C,), CancelConfirmed, _cancelled),
