@@ -1,0 +1,1 @@
+"""Workflow documents, prompts and definitions: pure, without I/O."""
