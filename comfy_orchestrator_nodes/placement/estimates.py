@@ -1,0 +1,363 @@
+"""What is learned from finished jobs: run times, model-switch times, speeds of backends, need of VRAM.
+
+The model is multiplicative, in natural logarithms of seconds::
+
+    log run(definition, backend) = level(definition) - speed(backend) + residual(pair)
+
+so a backend that is known from one definition is predicted for all others, and a definition that ran anywhere is
+predicted everywhere. Every part is a mean with a variance; few observations shrink towards the prior (a ridge, or
+empirical Bayes, estimate solved by one Gauss-Seidel step an observation). Old observations fade, so a backend that
+became slower is noticed. A run whose models were not loaded yet tells run and switch time together; the two are told
+apart as soon as one of them is known from elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..domain import Json
+from ..errors import InvalidRequest
+
+FIRST_GUESS_S = 15.0
+MEMORY = 20.0
+"""How many runs of a pair count: older ones fade (an EWMA with weight 1/20)."""
+RESIDUAL_VAR = 0.2**2
+"""How far a pair strays from level and speed: about a fifth."""
+SPEED_VAR = 0.5**2
+LEVEL_VAR = 1.5**2
+NOISE_VAR = 0.15**2
+SWITCH_VAR_RATIO = 0.6**2
+FIRST_SWITCH_S = 5.0
+OOM_MEMORY_S = 6 * 3600.0
+"""An out-of-memory outcome is believed this long: somebody else may have held the memory."""
+LEAST_S = 1e-3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: ``elapsed_s`` from its start to its success on the backend, transfers not included."""
+
+    definition_key: str
+    backend_id: str
+    elapsed_s: float
+    cold: bool
+    """Whether model files had to be loaded: not all of the job's were in the backend's warm set."""
+    vram_bytes: int | None = None
+
+
+class Expected(NamedTuple):
+    """A predicted run time without model switch.
+
+    The median in seconds, its uncertainty (sigma of the logarithm), and how many warm runs of the pair it rests on.
+    """
+
+    run_s: float
+    sigma: float
+    runs: int
+
+
+@dataclass
+class _Pair:
+    runs: int = 0
+    weight: float = 0.0
+    """Effective number of warm runs, at most MEMORY."""
+    log_s: float = 0.0
+    """Faded mean of the logarithm of warm runs."""
+    cold_weight: float = 0.0
+    cold_s: float = 0.0
+    """Faded mean of runs that had to load models."""
+    oom_streak: int = 0
+    oom_at: float = 0.0
+    evidence: tuple[float, float] | None = None
+    """(log seconds, weight in the fit) as entered into the definition's sums."""
+
+
+@dataclass
+class _Level:
+    """Sums over a definition's pairs: weight, and weight * (log run + speed)."""
+
+    weight: float = 0.0
+    total: float = 0.0
+
+
+@dataclass
+class _Machine:
+    pairs: dict[str, _Pair] = field(default_factory=dict)
+    speed: float = 0.0
+    speed_var: float = SPEED_VAR
+    switch: tuple[float, float] | None = None
+    """Seconds and variance of a model switch; None while nothing was seen here."""
+
+
+class Estimates:
+    """Learned run times and needs. Mutable, but pure: the same observations in the same order give the same state."""
+
+    def __init__(self) -> None:
+        self._machines: dict[str, _Machine] = {}
+        self._levels: dict[str, _Level] = {}
+        self._noise_var = NOISE_VAR
+        self._noise_weight = 10.0
+        self._oom_vram: dict[str, dict[str, int]] = {}
+        self._ok_vram: dict[str, int] = {}
+        self._switch_prior: tuple[float, float] = (FIRST_SWITCH_S, (FIRST_SWITCH_S * 2) ** 2)
+        self._cache: dict[tuple[str, str], Expected] = {}
+        self.version = 0
+        """Changes with every observation: what a cache of predictions is checked against."""
+
+    # --- learning
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn from a run that succeeded. Negative or absurd times are taken as a millisecond."""
+        elapsed = max(LEAST_S, outcome.elapsed_s)
+        machine = self._machines.setdefault(outcome.backend_id, _Machine())
+        pair = machine.pairs.setdefault(outcome.definition_key, _Pair())
+        pair.oom_streak = 0
+        if outcome.vram_bytes is not None:
+            known = self._ok_vram.get(outcome.definition_key, outcome.vram_bytes)
+            self._ok_vram[outcome.definition_key] = min(known, outcome.vram_bytes)
+        if outcome.cold:
+            pair.cold_weight = min(MEMORY, pair.cold_weight + 1)
+            pair.cold_s += (elapsed - pair.cold_s) / pair.cold_weight
+        else:
+            self._warm_run(pair, math.log(elapsed))
+        self._refit(outcome.backend_id, machine, outcome.definition_key)
+        self.version += 1
+        self._cache.clear()
+
+    def out_of_memory(self, definition_key: str, backend_id: str, vram_bytes: int | None, at: float) -> None:
+        """Learn that a definition did not fit; ``vram_bytes`` is the backend's total, ``at`` the time of day."""
+        machine = self._machines.setdefault(backend_id, _Machine())
+        pair = machine.pairs.setdefault(definition_key, _Pair())
+        pair.oom_streak += 1
+        pair.oom_at = at
+        if vram_bytes is not None:
+            self._oom_vram.setdefault(definition_key, {})[backend_id] = vram_bytes
+        self.version += 1
+
+    def forget_backend(self, backend_id: str) -> None:
+        """Drop all that was learned about a backend that was removed or got other hardware."""
+        machine = self._machines.pop(backend_id, None)
+        if machine is None:
+            return
+        for key, pair in machine.pairs.items():
+            self._withdraw(key, machine, pair)
+            self._oom_vram.get(key, {}).pop(backend_id, None)
+        self.version += 1
+        self._cache.clear()
+
+    # --- predictions
+
+    def run(self, definition_key: str, backend_id: str) -> Expected:
+        """Return the expected run time of a definition on a backend, models loaded."""
+        key = (definition_key, backend_id)
+        cached = self._cache.get(key)
+        if cached is None:
+            cached = self._cache[key] = self._predict(definition_key, backend_id)
+        return cached
+
+    def switch_s(self, backend_id: str) -> float:
+        """Return the expected seconds to load another definition's models on a backend."""
+        machine = self._machines.get(backend_id)
+        if machine is None or machine.switch is None:
+            return self._switch_prior[0]
+        return machine.switch[0]
+
+    def remaining_s(self, definition_key: str, backend_id: str, *, cold: bool, elapsed_s: float) -> float:
+        """Return the seconds a running job is expected to need still; a late one is given a tenth of its time more."""
+        total = self.run(definition_key, backend_id).run_s + (self.switch_s(backend_id) if cold else 0.0)
+        return max(total - elapsed_s, 0.1 * max(elapsed_s, 0.0), LEAST_S)
+
+    def typical_s(self, backend_id: str) -> float:
+        """Return the mean run time on a backend over all definitions: what a stranger's prompt there may take."""
+        keys = self._levels
+        if not keys:
+            return FIRST_GUESS_S
+        return math.exp(sum(math.log(self.run(key, backend_id).run_s) for key in keys) / len(keys))
+
+    def vram_refusal(self, definition_key: str, backend_id: str, vram_bytes: int | None, now: float) -> str | None:
+        """Return why a backend's memory will not do, in words, or None.
+
+        A backend that has run the definition is believed to be able to until it runs out of memory twice in a row.
+        One with no more VRAM than where it ran out is not tried, unless it ran somewhere with as little.
+        """
+        failed = self._oom_vram.get(definition_key)
+        machine = self._machines.get(backend_id)
+        pair = machine.pairs.get(definition_key) if machine else None
+        if pair is not None and pair.oom_streak and now - pair.oom_at < OOM_MEMORY_S:
+            if pair.oom_streak > 1 or not (pair.runs or pair.cold_weight):
+                return "it ran out of memory on this workflow"
+            return None
+        if not failed or vram_bytes is None or (pair is not None and (pair.runs or pair.cold_weight)):
+            return None
+        fresh = [
+            vram
+            for other, vram in failed.items()
+            if now - self._machines[other].pairs[definition_key].oom_at < OOM_MEMORY_S
+            and self._machines[other].pairs[definition_key].oom_streak
+        ]
+        worst = max(fresh, default=0)
+        if vram_bytes > worst or self._ok_vram.get(definition_key, worst + 1) <= vram_bytes:
+            return None
+        return f"its {gib(vram_bytes)} of VRAM are not enough: the workflow ran out of memory with {gib(worst)}"
+
+    # --- persistence
+
+    def snapshot(self) -> Json:
+        """Return the state as JSON, for the store."""
+        return {
+            "format": 1,
+            "noise": [self._noise_var, self._noise_weight],
+            "ok_vram": dict(self._ok_vram),
+            "oom_vram": {key: dict(value) for key, value in self._oom_vram.items()},
+            "pairs": [
+                [key, backend_id, p.runs, p.weight, p.log_s, p.cold_weight, p.cold_s, p.oom_streak, p.oom_at]
+                for backend_id, machine in self._machines.items()
+                for key, p in machine.pairs.items()
+            ],
+        }
+
+    @classmethod
+    def restore(cls, data: Json) -> Estimates:
+        """Return the estimates of a snapshot.
+
+        Raises:
+            InvalidRequest: the data is not a snapshot of this format.
+        """
+        estimates = cls()
+        if not isinstance(data, dict) or data.get("format") != 1:
+            raise InvalidRequest("The learned run times are of another format; delete them to start anew.")
+        try:
+            estimates._noise_var, estimates._noise_weight = (float(x) for x in data["noise"])
+            estimates._ok_vram = {str(key): int(value) for key, value in data["ok_vram"].items()}
+            estimates._oom_vram = {
+                str(key): {str(b): int(v) for b, v in value.items()} for key, value in data["oom_vram"].items()
+            }
+            for key, backend_id, runs, weight, log_s, cold_weight, cold_s, streak, oom_at in data["pairs"]:
+                machine = estimates._machines.setdefault(str(backend_id), _Machine())
+                machine.pairs[str(key)] = _Pair(
+                    int(runs),
+                    float(weight),
+                    float(log_s),
+                    float(cold_weight),
+                    float(cold_s),
+                    int(streak),
+                    float(oom_at),
+                )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidRequest(
+                f"The learned run times cannot be read ({error}); delete them to start anew."
+            ) from error
+        for _ in range(3):
+            for backend_id, machine in estimates._machines.items():
+                for key in machine.pairs:
+                    estimates._refit(backend_id, machine, key)
+        return estimates
+
+    # --- the fit
+
+    def _warm_run(self, pair: _Pair, log_s: float) -> None:
+        if pair.weight >= 1:
+            deviation = (log_s - pair.log_s) ** 2 * pair.weight / (pair.weight + 1)
+            self._noise_weight = min(200.0, self._noise_weight + 1)
+            self._noise_var += (min(deviation, 1.0) - self._noise_var) / self._noise_weight
+        pair.runs += 1
+        pair.weight = min(MEMORY, pair.weight + 1)
+        pair.log_s += (log_s - pair.log_s) / pair.weight
+
+    def _evidence(self, machine: _Machine, pair: _Pair) -> tuple[float, float] | None:
+        """Return (log run seconds, its variance) of what was seen of a pair alone."""
+        if pair.weight:
+            return pair.log_s, max(self._noise_var, 1e-4) / pair.weight
+        if not pair.cold_weight:
+            return None
+        switch, switch_var = machine.switch or self._switch_prior
+        run = max(pair.cold_s - switch, 0.15 * pair.cold_s)
+        return math.log(run), min(1.0, (switch_var / run**2) + self._noise_var * (pair.cold_s / run) ** 2)
+
+    def _refit(self, backend_id: str, machine: _Machine, definition_key: str) -> None:
+        self._refit_switch(machine)
+        for key, pair in machine.pairs.items():
+            self._withdraw(key, machine, pair)
+        total, weight = 0.0, 1.0 / SPEED_VAR
+        for key, pair in machine.pairs.items():
+            evidence = self._evidence(machine, pair)
+            if evidence is None:
+                continue
+            log_s, variance = evidence
+            pair_weight = 1.0 / (variance + RESIDUAL_VAR)
+            pair.evidence = (log_s, pair_weight)
+            level, level_var = self._level(key)
+            trust = 1.0 / (variance + RESIDUAL_VAR + level_var)
+            total += trust * (level - log_s)
+            weight += trust
+        machine.speed = total / weight
+        machine.speed_var = 1.0 / weight
+        for key, pair in machine.pairs.items():
+            self._enter(key, machine, pair)
+
+    def _refit_switch(self, machine: _Machine) -> None:
+        prior, prior_var = self._switch_prior
+        total, weight = prior / prior_var, 1.0 / prior_var
+        seen = False
+        for pair in machine.pairs.values():
+            if not (pair.weight and pair.cold_weight):
+                continue
+            run = math.exp(pair.log_s)
+            variance = (run**2 + pair.cold_s**2) * max(self._noise_var, 1e-4) / pair.cold_weight + 0.01
+            total += max(0.0, pair.cold_s - run) / variance
+            weight += 1.0 / variance
+            seen = True
+        if not seen:
+            machine.switch = None
+            return
+        machine.switch = (total / weight, 1.0 / weight)
+        known = [m.switch[0] for m in self._machines.values() if m.switch is not None]
+        mean = sum(known) / len(known)
+        spread = sum((s - mean) ** 2 for s in known) / len(known)
+        self._switch_prior = (mean, max(spread, SWITCH_VAR_RATIO * mean**2 / (1 + len(known)), 0.01))
+
+    def _withdraw(self, key: str, machine: _Machine, pair: _Pair) -> None:
+        if pair.evidence is None:
+            return
+        log_s, weight = pair.evidence
+        level = self._levels[key]
+        level.weight -= weight
+        level.total -= weight * (log_s + machine.speed)
+        pair.evidence = None
+
+    def _enter(self, key: str, machine: _Machine, pair: _Pair) -> None:
+        if pair.evidence is None:
+            return
+        log_s, weight = pair.evidence
+        level = self._levels.setdefault(key, _Level())
+        level.weight += weight
+        level.total += weight * (log_s + machine.speed)
+
+    def _level(self, key: str) -> tuple[float, float]:
+        """Return (mean, variance) of a definition's level, shrunk towards the first guess."""
+        prior_weight = 1.0 / LEVEL_VAR
+        level = self._levels.get(key) or _Level()
+        weight = max(level.weight, 0.0) + prior_weight
+        return (level.total + math.log(FIRST_GUESS_S) * prior_weight) / weight, 1.0 / weight
+
+    def _predict(self, key: str, backend_id: str) -> Expected:
+        level, level_var = self._level(key)
+        machine = self._machines.get(backend_id)
+        speed, speed_var = (machine.speed, machine.speed_var) if machine else (0.0, SPEED_VAR)
+        mean, variance = level - speed, level_var + speed_var + RESIDUAL_VAR
+        pair = machine.pairs.get(key) if machine else None
+        evidence = self._evidence(machine, pair) if machine and pair else None
+        if evidence is None:
+            return Expected(math.exp(mean), math.sqrt(variance), 0)
+        log_s, seen_var = evidence
+        share = variance / (variance + seen_var)
+        return Expected(
+            math.exp(mean + share * (log_s - mean)), math.sqrt(variance * (1 - share)), pair.runs if pair else 0
+        )
+
+
+def gib(size: int) -> str:
+    """Return a size in GiB as people write it."""
+    return f"{size / 2**30:.1f} GiB".replace(".0 GiB", " GiB")
