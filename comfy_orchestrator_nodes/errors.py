@@ -33,6 +33,7 @@
         ├── StoreDamaged            the file is not a sound database
         ├── StoreNewer              written by a newer version of this pack
         ├── StoreInUse              another process holds the lock
+        ├── StoreBusy               another program has locked the file for too long
         └── StoreFull               no space left
 
 A class's docstring says when it is raised. ``str(error)`` is a sentence for the user: what is wrong and how to mend it.
@@ -316,6 +317,12 @@ class StoreInUse(StoreError):
     """Another process holds the database's lock: this ComfyUI is an agent only."""
 
     code = "store_in_use"
+
+
+class StoreBusy(StoreError):
+    """A program that is not a ComfyUI of ours has locked the database file for longer than a write waits."""
+
+    code = "store_busy"
 
 
 class StoreFull(StoreError):

@@ -161,7 +161,7 @@ class Withdraw:
 
 @dataclass(frozen=True)
 class Disown:
-    """The attempt was given up while the backend may still run it: keep looking for it, and withdraw it if it appears."""
+    """The attempt was given up while its backend may still run it: keep looking, and withdraw it if it appears."""
 
     attempt: Attempt
 

@@ -159,9 +159,7 @@ def advance(state: JobState, event: Event, now: float) -> Step:
     step = handler(state, event, now)
     line = f"{now:.3f} {state.job.status.value} -> {step.state.job.status.value}: {_describe(event)}"
     story = (*state.story, line)[-STORY_LIMIT:]
-    return replace(
-        step, state=replace(step.state, story=story), kind=step.kind or _kind(event), attempt_id=attempt_id
-    )
+    return replace(step, state=replace(step.state, story=story), kind=step.kind or _kind(event), attempt_id=attempt_id)
 
 
 def _kind(event: Event) -> str:
