@@ -1,0 +1,122 @@
+"""The attempts: one row for each dispatch of a job to a backend. They are written with their job, by ``jobs.py``."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from ..domain import Attempt, AttemptStatus, Failure
+from ..errors import StaleWrite
+from . import codec
+from .database import Database
+
+_COLUMNS = (
+    "id, job_id, number, backend_id, prompt_id, status, charged, failure, created_at, started_at, ended_at, "
+    "uploaded_bytes, downloaded_bytes"
+)
+_FINAL = tuple(status.value for status in AttemptStatus if status.final)
+_FINAL_MARKS = ", ".join("?" * len(_FINAL))
+
+
+class AttemptRepository:
+    """Reads attempts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def for_job(self, job_id: str) -> tuple[Attempt, ...]:
+        """Return a job's attempts in the order they were made; none for an unknown job."""
+        return await self._select("job_id = ? ORDER BY number", job_id)
+
+    async def for_backend(self, backend_id: str) -> tuple[Attempt, ...]:
+        """Return a backend's attempts that are not over."""
+        return await self._select(
+            f"backend_id = ? AND status NOT IN ({_FINAL_MARKS}) ORDER BY created_at, id", backend_id, *_FINAL
+        )
+
+    async def unfinished(self) -> tuple[Attempt, ...]:
+        """Return all attempts that are not over, the oldest first."""
+        return await self._select(f"status NOT IN ({_FINAL_MARKS}) ORDER BY created_at, id", *_FINAL)
+
+    async def by_prompt_id(self, prompt_id: str) -> Attempt | None:
+        """Return the attempt that owns a prompt_id, or None if it is not one of ours."""
+        found = await self._select("prompt_id = ?", prompt_id)
+        return found[0] if found else None
+
+    async def _select(self, condition: str, *values: str) -> tuple[Attempt, ...]:
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM attempt WHERE {condition}", values
+            ).fetchall()
+        )
+        return tuple(_decode(row) for row in rows)
+
+
+def save_attempt(connection: sqlite3.Connection, attempt: Attempt) -> None:
+    """Insert an attempt, or change the stored one, inside a transaction.
+
+    A final status stays; only the transferred bytes may still be counted. Job, number, backend and prompt_id of an
+    attempt never change.
+
+    Raises:
+        StaleWrite: the stored attempt ended with another status than the new one, or is another attempt altogether.
+    """
+    row = _encode(attempt)
+    inserted = connection.execute(
+        f"INSERT INTO attempt ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        row,
+    )
+    if inserted.rowcount == 1:
+        return
+    updated = connection.execute(
+        "UPDATE attempt SET status = ?, charged = ?, failure = ?, started_at = ?, ended_at = ?, uploaded_bytes = ?, "
+        "downloaded_bytes = ? WHERE id = ? AND job_id = ? AND number = ? AND backend_id = ? AND prompt_id = ? "
+        f"AND (status = ? OR status NOT IN ({_FINAL_MARKS}))",
+        (*row[5:8], *row[9:], *row[:5], attempt.status.value, *_FINAL),
+    )
+    if updated.rowcount == 1:
+        return
+    found = connection.execute("SELECT status FROM attempt WHERE id = ?", (attempt.id,)).fetchone()
+    raise StaleWrite("attempt", attempt.id, f"one that can become {attempt.status.value}", str(found[0]))
+
+
+def load_failure(column: object) -> Failure | None:
+    """Return the failure of a column that may be empty, or raise UnreadableError."""
+    return None if column is None else codec.load(Failure, column)
+
+
+def _encode(attempt: Attempt) -> tuple[Any, ...]:
+    return (
+        attempt.id,
+        attempt.job_id,
+        attempt.number,
+        attempt.backend_id,
+        attempt.prompt_id,
+        attempt.status.value,
+        attempt.charged,
+        codec.optional(codec.dump, attempt.failure),
+        attempt.created_at,
+        attempt.started_at,
+        attempt.ended_at,
+        attempt.uploaded_bytes,
+        attempt.downloaded_bytes,
+    )
+
+
+def _decode(row: tuple[Any, ...]) -> Attempt:
+    with codec.row("attempt", row[0]):
+        return Attempt(
+            id=codec.text(row[0]),
+            job_id=codec.text(row[1]),
+            number=codec.integer(row[2]),
+            backend_id=codec.text(row[3]),
+            prompt_id=codec.text(row[4]),
+            status=AttemptStatus(row[5]),
+            charged=codec.flag(row[6]),
+            failure=load_failure(row[7]),
+            created_at=codec.number(row[8]),
+            started_at=codec.optional(codec.number, row[9]),
+            ended_at=codec.optional(codec.number, row[10]),
+            uploaded_bytes=codec.integer(row[11]),
+            downloaded_bytes=codec.integer(row[12]),
+        )

@@ -1,0 +1,87 @@
+"""The events: what happened to each job, in order. They are written with their job's change, by ``jobs.py``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..domain import JobEvent, Json
+from . import codec
+from .database import Database
+
+_COLUMNS = "position, job_id, sequence, at, kind, attempt_id, details"
+
+
+class NewEvent(NamedTuple):
+    """An event before the store has numbered it. A plain tuple of three is as good."""
+
+    kind: str
+    attempt_id: str | None = None
+    details: Mapping[str, Json] = {}
+
+
+class StoredEvent(NamedTuple):
+    """An event with its place among the events of all jobs."""
+
+    position: int
+    event: JobEvent
+
+
+class EventRepository:
+    """Reads events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def for_job(self, job_id: str, *, after: int = 0) -> tuple[JobEvent, ...]:
+        """Return a job's events in order, from the one after sequence ``after``; none for an unknown job."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM event WHERE job_id = ? AND sequence > ? ORDER BY sequence", (job_id, after)
+            ).fetchall()
+        )
+        return tuple(_decode(row).event for row in rows)
+
+    async def since(self, position: int, *, limit: int = 1000) -> tuple[StoredEvent, ...]:
+        """Return the events of all jobs after ``position`` (0 for all) in the order they were stored."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM event WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
+            ).fetchall()
+        )
+        return tuple(_decode(row) for row in rows)
+
+
+def append_events(
+    connection: sqlite3.Connection,
+    job_id: str,
+    at: float,
+    events: Sequence[tuple[str, str | None, Mapping[str, Json]]],
+) -> tuple[JobEvent, ...]:
+    """Append events to a job's story inside a transaction and return them with their sequence numbers."""
+    if not events:
+        return ()
+    last = connection.execute("SELECT max(sequence) FROM event WHERE job_id = ?", (job_id,)).fetchone()[0] or 0
+    numbered = tuple(
+        JobEvent(job_id=job_id, sequence=sequence, at=at, kind=kind, attempt_id=attempt_id, details=details)
+        for sequence, (kind, attempt_id, details) in enumerate(events, last + 1)
+    )
+    connection.executemany(
+        "INSERT INTO event (job_id, sequence, at, kind, attempt_id, details) VALUES (?, ?, ?, ?, ?, ?)",
+        [(e.job_id, e.sequence, e.at, e.kind, e.attempt_id, codec.dump(e.details)) for e in numbered],
+    )
+    return numbered
+
+
+def _decode(row: tuple[Any, ...]) -> StoredEvent:
+    with codec.row("event", row[0]):
+        event = JobEvent(
+            job_id=codec.text(row[1]),
+            sequence=codec.integer(row[2]),
+            at=codec.number(row[3]),
+            kind=codec.text(row[4]),
+            attempt_id=codec.optional(codec.text, row[5]),
+            details=codec.load(dict[str, Any], row[6]),
+        )
+        return StoredEvent(codec.integer(row[0]), event)

@@ -1,0 +1,103 @@
+-- The first version.
+
+CREATE TABLE backend (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL COLLATE NOCASE UNIQUE,
+    base_url TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    notes TEXT NOT NULL,
+    tls TEXT NOT NULL,
+    credentials TEXT NOT NULL,
+    created_at REAL NOT NULL
+) WITHOUT ROWID;
+
+-- What a library entry is called; not versioned.
+CREATE TABLE definition (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    latest_version INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What a library entry does; a version never changes.
+CREATE TABLE definition_version (
+    definition_id TEXT NOT NULL REFERENCES definition (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    prompt TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    outputs TEXT NOT NULL,
+    workflow TEXT,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (definition_id, version)
+);
+
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    status TEXT NOT NULL,
+    title TEXT NOT NULL,
+    client_id TEXT,
+    created_at REAL NOT NULL,
+    ended_at REAL
+);
+CREATE INDEX run_by_status ON run (status);
+
+CREATE TABLE job (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    run_id TEXT NOT NULL REFERENCES run (id),
+    key TEXT NOT NULL,
+    definition_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    node_id TEXT,
+    item_index INTEGER NOT NULL,
+    outputs TEXT NOT NULL,
+    failure TEXT,
+    created_at REAL NOT NULL,
+    ended_at REAL
+);
+CREATE INDEX job_by_status ON job (status);
+CREATE INDEX job_by_run ON job (run_id);
+CREATE INDEX job_by_key ON job (key);
+CREATE INDEX job_by_definition ON job (definition_id);
+
+CREATE TABLE attempt (
+    id TEXT NOT NULL PRIMARY KEY,
+    job_id TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    backend_id TEXT NOT NULL,
+    prompt_id TEXT NOT NULL UNIQUE,
+    status TEXT NOT NULL,
+    charged INTEGER NOT NULL,
+    failure TEXT,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    uploaded_bytes INTEGER NOT NULL,
+    downloaded_bytes INTEGER NOT NULL,
+    UNIQUE (job_id, number)
+) WITHOUT ROWID;
+CREATE INDEX attempt_by_backend ON attempt (backend_id, job_id);
+-- The promise of exactly one accepted result, kept by the database itself.
+CREATE UNIQUE INDEX attempt_accepted ON attempt (job_id) WHERE status = 'succeeded';
+
+-- `sequence` counts a job's events from 1 without gaps; `position` orders the events of all jobs.
+CREATE TABLE event (
+    position INTEGER PRIMARY KEY,
+    job_id TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    attempt_id TEXT,
+    details TEXT NOT NULL,
+    UNIQUE (job_id, sequence)
+);
+
+CREATE TABLE setting (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL,
+    changed_at REAL NOT NULL
+) WITHOUT ROWID;

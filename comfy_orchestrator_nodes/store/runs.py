@@ -1,0 +1,104 @@
+"""The runs: one row for each execution of a meta-graph."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from ..domain import Run, RunStatus
+from ..errors import Conflict, NotFound, StaleWrite
+from . import codec
+from .database import Database
+
+_COLUMNS = "id, status, title, client_id, created_at, ended_at"
+
+
+class RunRepository:
+    """Stores runs and how they ended."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, run: Run) -> None:
+        """Store a new run.
+
+        Raises:
+            Conflict: there is a run with this id.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            if not insert_run(connection, run):
+                raise Conflict(f"There is already a run with the id {run.id!r}.", id=run.id)
+
+        await self._database.write(work)
+
+    async def get(self, run_id: str) -> Run:
+        """Return one run.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        row = await self._database.read(
+            lambda connection: connection.execute(f"SELECT {_COLUMNS} FROM run WHERE id = ?", (run_id,)).fetchone()
+        )
+        if row is None:
+            raise NotFound("run", run_id)
+        return _decode(row)
+
+    async def list(self, *, statuses: Sequence[RunStatus] = (), limit: int = 100, offset: int = 0) -> tuple[Run, ...]:
+        """Return runs, newest first; with ``statuses`` only those."""
+        marks = ", ".join("?" * len(statuses))
+        condition = f"WHERE status IN ({marks})" if statuses else ""
+        values = [*(status.value for status in statuses), limit, offset]
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {_COLUMNS} FROM run {condition} ORDER BY number DESC LIMIT ? OFFSET ?", values
+            ).fetchall()
+        )
+        return tuple(_decode(row) for row in rows)
+
+    async def finish(
+        self, run_id: str, status: RunStatus, *, now: float, expected: RunStatus = RunStatus.RUNNING
+    ) -> None:
+        """Give a run its final status, if it still has the expected one.
+
+        Raises:
+            NotFound: there is none of that id.
+            StaleWrite: it ended already.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            changed = connection.execute(
+                "UPDATE run SET status = ?, ended_at = ? WHERE id = ? AND status = ?",
+                (status.value, now, run_id, expected.value),
+            )
+            if changed.rowcount == 1:
+                return
+            found = connection.execute("SELECT status FROM run WHERE id = ?", (run_id,)).fetchone()
+            if found is None:
+                raise NotFound("run", run_id)
+            raise StaleWrite("run", run_id, expected.value, str(found[0]))
+
+        await self._database.write(work)
+
+
+def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
+    """Insert a run inside a transaction; return False, changing nothing, if its id is there already."""
+    inserted = connection.execute(
+        f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (run.id, run.status.value, run.title, run.client_id, run.created_at, run.ended_at),
+    )
+    return inserted.rowcount == 1
+
+
+def _decode(row: tuple[Any, ...]) -> Run:
+    with codec.row("run", row[0]):
+        return Run(
+            id=codec.text(row[0]),
+            status=RunStatus(row[1]),
+            title=codec.text(row[2]),
+            client_id=codec.optional(codec.text, row[3]),
+            created_at=codec.number(row[4]),
+            ended_at=codec.optional(codec.number, row[5]),
+        )
