@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -57,7 +58,13 @@ def run_checks(selected: Sequence[Check], root: Path = ROOT) -> int:
 def _run(check: Check, root: Path) -> tuple[int, str]:
     try:
         done = subprocess.run(
-            check.command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            check.command,
+            cwd=root,
+            env={**os.environ, "PYTHONUTF8": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     except FileNotFoundError as error:
         return 127, f"{error.filename} is not installed."

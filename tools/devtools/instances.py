@@ -28,6 +28,8 @@ READY_TIMEOUT_S = 180.0
 
 STOP_TIMEOUT_S = 8.0
 POLL_S = 0.1
+# Windows' way of what start_new_session does elsewhere.
+NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 LAUNCHER = Path(__file__).with_name("comfyui_launcher.py")
 BIND_ERRORS = ("address already in use", "errno 98", "errno 48", "10048")
 
@@ -104,7 +106,6 @@ class Instance:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "HF_HUB_OFFLINE": "1"}
         environment.setdefault("OMP_NUM_THREADS", "1")
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
@@ -114,7 +115,7 @@ class Instance:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us; we end it in order
-                creationflags=flags,
+                creationflags=NEW_GROUP,
             )
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
@@ -283,6 +284,14 @@ class Farm:
         for instance in wanted:
             instance.wait_ready()
         return wanted
+
+    def plain(self, *names: str) -> list[Instance]:
+        """Return ready instances that are ComfyUI with nothing installed."""
+        return self.start(*(Spec(name) for name in names))
+
+    def with_pack(self, *names: str) -> list[Instance]:
+        """Return ready instances that have this pack installed, as a link to the working tree."""
+        return self.start(*(Spec(name, Install.LINK) for name in names))
 
     def close(self) -> None:
         """Stop all instances, in parallel, and remove their folders unless they are to be kept."""
