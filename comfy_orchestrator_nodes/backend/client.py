@@ -1,0 +1,383 @@
+"""The client of one peer ComfyUI: everything that is asked of it or sent to it, in types."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, TypeVar
+
+import aiohttp
+
+from ..domain import Backend, Capabilities, Json, Prompt
+from ..errors import BackendError, BackendFault, InvalidNodeInfo, InvalidPrompt, PromptRejected, ProtocolViolation
+from ..workflow.nodeinfo import NodeInfo, parse_node_info, parse_object_info
+from . import answers, transfers
+from .answers import CancelOutcome, Features, HistoryEntry, Place, QueueSnapshot, Submitted, SystemStats, Where
+from .connection import Connection
+from .fields import Malformed, loads
+from .http import Http, Limits, Timeouts
+from .messages import Message, queue_remaining
+from .results import RemoteFile
+from .transfers import Sink, Uploaded
+from .urls import segment
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TARGETED_INTERRUPT = (0, 3, 57)
+"""Since this version ``/interrupt`` heeds a prompt_id; before, it stops whatever runs."""
+
+_UNLISTED_FOLDERS = frozenset({"custom_nodes", "configs"})
+"""Folders in ``/models`` that hold no models; listing custom_nodes walks every file of every pack."""
+
+_FOLDERS_AT_ONCE = 4
+
+
+class ComfyClient:
+    """One backend. Belongs to the event loop that made it; ``aclose`` ends everything.
+
+    Methods raise ``BackendError``s; each class's docstring in ``errors.py`` says what is known when it is raised. A
+    request may have been taken when it ends with ``BackendTimedOut`` or ``ConnectionLost``: ask ``find``.
+
+    Raises:
+        InvalidUrl: the backend's base URL is unusable.
+        InvalidRequest: its credentials or its certificate file are.
+    """
+
+    def __init__(self, backend: Backend, *, timeouts: Timeouts | None = None, limits: Limits | None = None) -> None:
+        self._http = Http(backend, timeouts or Timeouts(), limits or Limits())
+        self._connection = Connection(self._http)
+        self._features: Features | None = None
+        self._version: answers.Version | None = None
+        self._has_jobs_api: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"<ComfyClient {self._http.name!r} {self._http.base_url}>"
+
+    async def __aenter__(self) -> ComfyClient:
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def name(self) -> str:
+        """The backend's name, as errors give it."""
+        return self._http.name
+
+    @property
+    def client_id(self) -> str | None:
+        """The id of the socket that stands now, or None. Prompts submitted with it report to that socket."""
+        return self._connection.client_id
+
+    def listen(self) -> AsyncGenerator[Message, None]:
+        """Yield the backend's messages for ever, opening the socket again whenever it breaks, until ``aclose``.
+
+        ``Connected`` comes first and after each gap, ``Disconnected`` once per gap. Messages of a gap are lost: after
+        ``Connected`` ask ``find`` for what was running. The consumer must not be slow: while it works nothing is read,
+        and after a heartbeat the backend counts as dead.
+
+        Raises:
+            RuntimeError: somebody listens already.
+        """
+        return self._connection.listen()
+
+    async def submit(
+        self,
+        prompt: Prompt,
+        *,
+        prompt_id: str,
+        front: bool = False,
+        number: float | None = None,
+        extra_data: Mapping[str, Json] | None = None,
+        allow_dropped_outputs: bool = False,
+    ) -> Submitted:
+        """Put a prompt into the backend's queue.
+
+        Args:
+            prompt: in API format.
+            prompt_id: a lower-case UUID; newer versions refuse anything else, and none of them refuses one twice.
+            front: run it before all that wait.
+            number: its place in the queue (smaller runs first) instead of ``front``.
+            extra_data: passed on, such as ``{"extra_pnginfo": {"workflow": …}}``.
+            allow_dropped_outputs: accept that the backend leaves out outputs whose validation failed. Otherwise such a
+                prompt is taken back and counts as rejected.
+
+        Raises:
+            InvalidPrompt: it holds something that JSON cannot.
+            PromptRejected: validation failed.
+            BackendError: see the class.
+        """
+        # Versions from about 0.3.65 to 0.27 leave cached outputs out of the history of a prompt without a client id.
+        body: dict[str, Json] = {
+            "prompt": prompt,
+            "prompt_id": prompt_id,
+            "client_id": self.client_id or uuid.uuid4().hex,
+        }
+        if number is not None:
+            body["number"] = number
+        elif front:
+            body["front"] = True
+        if extra_data:
+            body["extra_data"] = extra_data
+        try:
+            encoded = json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidPrompt(f"The prompt cannot be sent as JSON: {error}.") from error
+        timeout_s = self._http.timeouts.submit_s
+        async with self._http.post_json("/prompt", encoded, total_s=timeout_s) as response:
+            if response.status == HTTPStatus.BAD_REQUEST:
+                raise await self._rejected(response)
+            if response.status != HTTPStatus.OK:
+                raise self._http.fault(response)
+            answer = await self._http.read_json(response, self._http.limits.document_bytes)
+        submitted = self._parsed("/prompt", answers.parse_submitted, answer)
+        if submitted.prompt_id != prompt_id:
+            await self._take_back(submitted.prompt_id)
+            raise ProtocolViolation(self.name, "it chose its own prompt_id. ComfyUI 0.3.60 or newer is needed.")
+        if submitted.node_errors and not allow_dropped_outputs:
+            await self._take_back(prompt_id)
+            raise PromptRejected(
+                self.name,
+                "some outputs failed validation and would be left out.",
+                kind="prompt_outputs_failed_validation",
+                node_errors=submitted.node_errors,
+            )
+        return submitted
+
+    async def ping(self) -> int:
+        """Return how many prompts the backend has, running and pending. Its cheapest route."""
+        return self._parsed("/prompt", queue_remaining, await self._ask("/prompt"))
+
+    async def queue(self) -> QueueSnapshot:
+        """Return the backend's queue. It holds every waiting prompt in full: ask ``ping`` for the length alone."""
+        return self._parsed("/queue", answers.parse_queue, await self._ask_document("/queue"))
+
+    async def history(self, prompt_id: str) -> HistoryEntry | None:
+        """Return how a prompt ended, or None where the backend knows of no such finished prompt."""
+        path = f"/history/{segment(prompt_id)}"
+        answer = await self._ask_document(path)
+        return self._parsed(path, lambda value: answers.parse_history(value, prompt_id), answer)
+
+    async def find(self, prompt_id: str) -> Where:
+        """Return where a prompt is.
+
+        The queue is asked before the history: a prompt only ever moves from pending to running to the history, so one
+        that is missing from the first is seen in the second if it ended between the two.
+        """
+        snapshot = await self.queue()
+        if any(prompt.prompt_id == prompt_id for prompt in snapshot.running):
+            return Where(Place.RUNNING)
+        if any(prompt.prompt_id == prompt_id for prompt in snapshot.pending):
+            return Where(Place.PENDING)
+        entry = await self.history(prompt_id)
+        return Where(Place.ABSENT) if entry is None else Where(Place.FINISHED, entry)
+
+    async def cancel(self, prompt_id: str) -> CancelOutcome:
+        """Take a prompt out of the queue, or stop it if it runs; never anybody else's.
+
+        ``/api/jobs/{id}/cancel`` does either in one step where the backend has it (0.26). Otherwise the queue decides:
+        a pending prompt is deleted, a running one gets an interrupt that names it. That interrupt has a gap in the
+        backend itself (it looks and then stops what runs), which no client can close.
+        """
+        if self._has_jobs_api is not False:
+            cancelled = await self._cancel_job(prompt_id)
+            if cancelled is not None:
+                return CancelOutcome.STOPPING if cancelled else CancelOutcome.NOT_QUEUED
+        where = await self.find(prompt_id)
+        if where.place is Place.PENDING:
+            await self._http.post("/queue", {"delete": [prompt_id]})
+            where = await self.find(prompt_id)
+            if where.place is Place.ABSENT:
+                return CancelOutcome.DEQUEUED
+        if where.place is not Place.RUNNING:
+            return CancelOutcome.NOT_QUEUED
+        version = self._version or (await self.system_stats()).version
+        if version is None or version < TARGETED_INTERRUPT:
+            return CancelOutcome.UNSUPPORTED
+        await self._http.post("/interrupt", {"prompt_id": prompt_id})
+        return CancelOutcome.STOPPING
+
+    async def free(self, *, unload_models: bool = True, free_memory: bool = True) -> None:
+        """Ask the backend to unload its models and drop its caches once it is idle."""
+        await self._http.post("/free", {"unload_models": unload_models, "free_memory": free_memory})
+
+    async def system_stats(self) -> SystemStats:
+        """Return versions, memory and devices."""
+        stats = self._parsed("/system_stats", answers.parse_system_stats, await self._ask("/system_stats"))
+        if stats.version != self._version:
+            self._version, self._features, self._has_jobs_api = stats.version, None, None
+        return stats
+
+    async def features(self) -> Features:
+        """Return what the backend publishes about itself; empty for versions without ``/features``."""
+        try:
+            answer = await self._ask("/features")
+        except BackendFault as fault:
+            if fault.status != HTTPStatus.NOT_FOUND:
+                raise
+            answer = {}
+        self._features = self._parsed("/features", answers.parse_features, answer)
+        return self._features
+
+    async def object_info(self, class_type: str) -> NodeInfo | None:
+        """Return what the backend says about a node class, or None where it has none of that name."""
+        path = f"/object_info/{segment(class_type)}"
+        answer = await self._ask_document(path)
+        if not isinstance(answer, dict):
+            raise ProtocolViolation(self.name, f"{path} answered no object.")
+        if class_type not in answer:
+            return None
+        try:
+            return parse_node_info(class_type, answer[class_type])
+        except InvalidNodeInfo as error:
+            raise ProtocolViolation(self.name, f"{path} cannot be used: {error}") from error
+
+    async def all_object_info(self) -> Mapping[str, NodeInfo]:
+        """Return every node class. Heavy for both sides (hundreds of kB to many MB): see ``ObjectInfoCache``.
+
+        A class whose entry cannot be read is left out with a warning.
+        """
+        timeout = self._http.timeout(self._http.timeouts.document_s)
+        async with self._http.request("GET", "/object_info", timeout=timeout) as response:
+            if response.status != HTTPStatus.OK:
+                raise self._http.fault(response)
+            document = await self._http.read(response, self._http.limits.document_bytes)
+        try:
+            infos, broken = await asyncio.to_thread(lambda: parse_object_info(loads(document)))
+        except (Malformed, InvalidNodeInfo) as error:
+            raise ProtocolViolation(self.name, f"/object_info cannot be used: {error}") from error
+        for reason in broken.values():
+            _log.warning("%s: a node class is left out: %s", self.name, reason)
+        return infos
+
+    async def models(self) -> Mapping[str, frozenset[str]]:
+        """Return the files in each model folder, spelled as the backend spells them."""
+        folders = self._parsed("/models", answers.parse_names, await self._ask("/models"))
+        gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
+
+        async def files(folder: str) -> frozenset[str]:
+            path = f"/models/{segment(folder)}"
+            async with gate:
+                return self._parsed(path, answers.parse_names, await self._ask_document(path))
+
+        wanted = sorted(folders - _UNLISTED_FOLDERS)
+        listed = await asyncio.gather(*(files(folder) for folder in wanted))
+        return dict(zip(wanted, listed, strict=True))
+
+    async def capabilities(self, now: float) -> Capabilities:
+        """Return what the backend is and has, taken at ``now``. Reads ``/object_info``: on connect, not every probe."""
+        stats, features, classes, models = await asyncio.gather(
+            self.system_stats(), self.features(), self.all_object_info(), self.models()
+        )
+        return answers.to_capabilities(stats, features, frozenset(classes), models, now)
+
+    async def upload(
+        self,
+        source: BinaryIO | Path,
+        *,
+        name: str,
+        subfolder: str = "",
+        place: str = "temp",
+        media_type: str = "application/octet-stream",
+        overwrite: bool = False,
+    ) -> Uploaded:
+        """Store a file on the backend; it is streamed from its present position, never whole in memory.
+
+        Without ``overwrite`` a file of the same name and content is used again, and one of the same name and other
+        content gets another name: the name in the answer is the one that counts.
+
+        Args:
+            source: an open binary file, or a path.
+            name: a plain file name.
+            subfolder: below the folder that ``place`` names.
+            place: ``temp`` (emptied at each start of the backend), ``input`` or ``output``.
+            media_type: of the file.
+            overwrite: replace a file of the same name.
+
+        Raises:
+            InvalidRequest: a name cannot be used.
+            PayloadTooLarge: it is over the limit that the backend publishes; nothing was sent.
+            BackendError: see the class.
+        """
+        transfers.check_names(name, subfolder, place, media_type)
+        features = self._features or await self.features()
+        return await transfers.upload(
+            self._http,
+            source,
+            name=name,
+            subfolder=subfolder,
+            place=place,
+            media_type=media_type,
+            overwrite=overwrite,
+            max_bytes=features.max_upload_bytes,
+        )
+
+    async def view(self, file: RemoteFile, sink: Sink, *, max_bytes: int | None = None) -> int:
+        """Fetch a file into ``sink`` part by part and return its size in bytes.
+
+        Raises:
+            ConnectionLost: it broke off; what the sink got is not the file.
+            ProtocolViolation: it is larger than ``max_bytes``, or comes without a length.
+            BackendFault: with status 404, the backend has no such file.
+            BackendError: see the class.
+        """
+        limit = self._http.limits.file_bytes if max_bytes is None else max_bytes
+        return await transfers.view(self._http, file, sink, limit)
+
+    async def aclose(self) -> None:
+        """Close the socket and every connection. ``listen`` ends; requests under way fail."""
+        await self._connection.aclose()
+        await self._http.aclose()
+
+    async def _ask(self, path: str) -> Json:
+        timeouts, limits = self._http.timeouts, self._http.limits
+        return await self._http.get_json(path, total_s=timeouts.control_s, limit=limits.answer_bytes)
+
+    async def _ask_document(self, path: str) -> Json:
+        timeouts, limits = self._http.timeouts, self._http.limits
+        return await self._http.get_json(path, total_s=timeouts.document_s, limit=limits.document_bytes)
+
+    def _parsed(self, path: str, parse: Callable[[Json], T], answer: Json) -> T:
+        try:
+            return parse(answer)
+        except Malformed as error:
+            raise self._http.malformed(path, error) from error
+
+    async def _rejected(self, response: aiohttp.ClientResponse) -> BackendError:
+        """Read a 400: ComfyUI's own, or somebody else's."""
+        if response.content_type != "application/json":
+            return self._http.fault(response)
+        answer = await self._http.read_json(response, self._http.limits.document_bytes)
+        found = self._parsed("/prompt", answers.parse_rejection, answer)
+        return PromptRejected(self.name, found.message, kind=found.kind, node_errors=found.node_errors)
+
+    async def _take_back(self, prompt_id: str) -> None:
+        """Remove a prompt that was accepted against our will; the caller raises the reason in any case."""
+        try:
+            await self.cancel(prompt_id)
+        except BackendError as error:
+            _log.warning("%s: prompt %s could not be taken back: %s", self.name, prompt_id, error)
+
+    async def _cancel_job(self, prompt_id: str) -> bool | None:
+        """Use the jobs API; None where the backend has none."""
+        timeout = self._http.timeout(self._http.timeouts.control_s)
+        path = f"/api/jobs/{segment(prompt_id)}/cancel"
+        async with self._http.request("POST", path, timeout=timeout) as response:
+            if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+                self._has_jobs_api = False
+                return None
+            if response.status != HTTPStatus.OK:
+                raise self._http.fault(response)
+            answer = await self._http.read_json(response, self._http.limits.answer_bytes)
+        self._has_jobs_api = True
+        return self._parsed(path, answers.parse_cancelled, answer)
