@@ -164,7 +164,8 @@ class Rejection:
 def parse_rejection(value: Json) -> Rejection:
     """Read the answer to ``POST /prompt`` with status 400: ``{"error": {…}, "node_errors": {…}}``.
 
-    Where a node class is missing ComfyUI fills no ``node_errors``; the entry is made here from the error's details.
+    A missing node class is told in three ways by different versions, none of them in ``node_errors``; here it always
+    has the kind ``missing_node_type`` and an entry in ``node_errors`` for its node.
     """
     data = obj(value, "the answer")
     node_errors = parse_node_errors(data.get("node_errors"))
@@ -175,9 +176,11 @@ def parse_rejection(value: Json) -> Rejection:
     kind = optional_text(details.get("type")) or "rejected"
     one = _one_error(details)
     missing = _missing_node(kind, details)
-    if missing is not None and missing not in node_errors:
-        node_errors = {**node_errors, missing: (one,)}
-    return Rejection(kind, _sentence(one["message"], one["details"]), node_errors)
+    if missing is not None:
+        kind = "missing_node_type"
+        node, class_type = missing
+        node_errors = {**node_errors, node: ({**one, "type": kind, "class_type": class_type},)}
+    return Rejection(kind, _sentence(one, node_errors), node_errors)
 
 
 def parse_node_errors(value: Json) -> dict[str, tuple[dict[str, str], ...]]:
@@ -339,21 +342,26 @@ def _one_error(error: Mapping[str, Json]) -> dict[str, str]:
     }
 
 
-def _missing_node(kind: str, error: Mapping[str, Json]) -> str | None:
-    """The node that a refusal of the whole prompt is about: named in extra_info (newer) or in the details (older)."""
-    extra = error.get("extra_info")
-    named = node_id(extra.get("node_id")) if isinstance(extra, dict) else None
-    if named is not None:
-        return named
+def _missing_node(kind: str, error: Mapping[str, Json]) -> tuple[str, str] | None:
+    """The node id and class type of a missing class: in extra_info (newer) or within the texts (older versions)."""
     if kind not in ("invalid_prompt", "missing_node_type"):
         return None
-    match = re.fullmatch(r"Node ID '#(.{1,500})'", clipped(error.get("details"), 600))
-    return match.group(1) if match else None
+    extra = error.get("extra_info")
+    if isinstance(extra, dict) and (named := node_id(extra.get("node_id"))) is not None:
+        return named, clipped(extra.get("class_type"), 500)
+    node = re.fullmatch(r"Node ID '#(.{1,500})'", clipped(error.get("details"), 600))
+    class_type = re.search(r" node (.{1,500}) does not exist", clipped(error.get("message"), 1_000))
+    return (node.group(1), class_type.group(1)) if node is not None and class_type is not None else None
 
 
-def _sentence(message: str, details: str) -> str:
-    parts = [part for part in (message.strip(), details.strip()) if part]
-    return ": ".join(parts) or "no reason given"
+def _sentence(error: Mapping[str, str], node_errors: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """What went wrong, with the first node's error: ComfyUI's own message only says that there are some."""
+    said = error["message"].strip().rstrip(".") or "it gave no reason"
+    for node, errors in node_errors.items():
+        for first in errors:
+            what = ": ".join(part for part in (first["details"], first["message"]) if part)
+            return f"{said} ({first['class_type'] or 'node'} {node}: {what})"
+    return f"{said}: {error['details'].strip()}" if error["details"].strip() else said
 
 
 def _texts(value: Json) -> tuple[str, ...]:

@@ -214,8 +214,10 @@ class ComfyClient:
     async def system_stats(self) -> SystemStats:
         """Return versions, memory and devices."""
         stats = self._parsed("/system_stats", answers.parse_system_stats, await self._ask("/system_stats"))
-        if stats.version != self._version:
-            self._version, self._features, self._has_jobs_api = stats.version, None, None
+        if self._version is not None and stats.version != self._version:
+            # It was updated: what was learned of the older one does not count.
+            self._features, self._has_jobs_api = None, None
+        self._version = stats.version
         return stats
 
     async def features(self) -> Features:

@@ -22,6 +22,8 @@ from .urls import socket_url
 _log = logging.getLogger(__name__)
 
 Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
+Frame: TypeAlias = "str | bytes"
+"""A text or a binary message as it came."""
 
 _HELLO = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 """Must be the first message, or the backend ignores it (``server.websocket_handler``)."""
@@ -115,12 +117,12 @@ class Connection:
             # The backend speaks only after it has registered the id, so from here on no message of ours is lost.
             self._client_id = client_id
             yield Connected(client_id)
-            received: aiohttp.WSMessage | None = first
-            while received is not None:
-                message = self._parse(received)
+            frame: Frame | None = first
+            while frame is not None:
+                message = self._parse(frame)
                 if message is not None:
                     yield message
-                received = await self._receive(socket)
+                frame = await self._receive(socket)
         finally:
             self._client_id = None
             self._socket = None
@@ -159,14 +161,14 @@ class Connection:
         except (aiohttp.ClientError, OSError) as error:
             raise self._http.translate(error) from error
 
-    async def _first(self, socket: Socket) -> aiohttp.WSMessage | None:
+    async def _first(self, socket: Socket) -> Frame | None:
         """Wait for the first message: ComfyUI sends its status at once to every new socket."""
         try:
             return await self._receive(socket, self._http.timeouts.control_s)
         except asyncio.TimeoutError as error:
             raise BackendTimedOut(self._http.name, "the socket stands, but ComfyUI's greeting did not come.") from error
 
-    async def _receive(self, socket: Socket, timeout: float | None = None) -> aiohttp.WSMessage | None:
+    async def _receive(self, socket: Socket, timeout: float | None = None) -> Frame | None:
         """Return the next message, or None when the backend closed the socket properly."""
         received = await socket.receive(timeout)
         if received.type is aiohttp.WSMsgType.ERROR:
@@ -176,7 +178,8 @@ class Connection:
                 ) from received.data
             raise self._lost(socket)
         if received.type not in _ENDED:
-            return received
+            frame: Frame = received.data
+            return frame
         if socket.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE and not self._stop.is_set():
             raise self._lost(socket)
         return None
@@ -187,12 +190,10 @@ class Connection:
             return ConnectionLost(self._http.name, "the socket is dead: no answer to a ping.")
         return ConnectionLost(self._http.name, "the socket broke off.")
 
-    def _parse(self, received: aiohttp.WSMessage) -> Message | None:
+    def _parse(self, frame: Frame) -> Message | None:
         """Return the typed message. One that cannot be understood is logged once per kind and left out."""
         try:
-            if received.type is aiohttp.WSMsgType.TEXT:
-                return parse_text(received.data)
-            return parse_binary(received.data)
+            return parse_text(frame) if isinstance(frame, str) else parse_binary(frame)
         except UnknownMessage as unknown:
             self._log_once(logging.DEBUG, unknown.kind, "%s sends messages of the kind %s, which are not used.")
         except Malformed as malformed:
