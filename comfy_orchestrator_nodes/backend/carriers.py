@@ -6,14 +6,17 @@ our own, so that equal files are sent once and our files do not slow the listing
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..domain import FILE_TYPES, SCALAR_TYPES, FileRef, Json
-from ..errors import UnsupportedValue
+from ..domain import FILE_TYPES, SCALAR_TYPES, Definition, FileRef, JobSpec, Json
+from ..errors import UnsupportedValue, ValueLost
 from ..workflow.fragments import Collector, Entry, Exit, MakeId
 from ..workflow.graph import Link
 from ..workflow.nodeinfo import DYNAMIC_COMBO, InputSpec, NodeInfo, parse_input
+from .object_info import ObjectInfoCache
 
 FOLDER = "orchestrator"
 """The subfolder of a backend's folders that holds what we write."""
@@ -72,6 +75,23 @@ def media_type_of(filename: str) -> str:
     return _MEDIA_TYPES.get(filename[dot:].lower() if dot >= 0 else "", "application/octet-stream")
 
 
+_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
+_FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+_ENTER_CLASSES = {
+    "IMAGE": ("LoadImage", "ImageBatch", "BatchImagesNode", "MaskToImage", "ImageToMask"),
+    "MASK": ("LoadImage", "ImageBatch", "BatchImagesNode", "ImageToMask"),
+    "LATENT": ("LoadLatent",),
+    "AUDIO": ("LoadAudio",),
+    "VIDEO": ("LoadVideo",),
+}
+_PREFIX_CLASSES = ("PrimitiveString", "PrimitiveStringMultiline")
+_LEAVE_CLASSES = {
+    "IMAGE": ("PreviewImage", "SaveImage", *_PREFIX_CLASSES),
+    "MASK": ("MaskToImage", "PreviewImage", "SaveImage", *_PREFIX_CLASSES),
+    "LATENT": ("SaveLatent",),
+    "AUDIO": ("PreviewAudio", "SaveAudio", "SaveAudioAdvanced", *_PREFIX_CLASSES),
+    "VIDEO": ("SaveVideo",),
+}
 _LOSSES = {
     "IMAGE": "pixels are rounded to 8 bits a channel, and an alpha channel is dropped on the way in",
     "MASK": "values are rounded to 8 bits",
@@ -92,6 +112,49 @@ def loss(type_: str) -> str | None:
     if type_ in SCALAR_TYPES:
         return None
     raise _no_carrier(type_)
+
+
+def collect_scalar(type_: str, texts: Sequence[str]) -> Json:
+    """Return the constant that PreviewAny showed as text, exactly: ``str()`` of a Python float or int loses nothing.
+
+    Args:
+        type_: ``STRING``, ``INT``, ``FLOAT``, ``BOOLEAN``, ``COMBO`` or ``*`` (taken as text).
+        texts: what it showed; several where a list came out.
+
+    Returns:
+        A ``str``, ``int``, ``float`` or ``bool``; for several texts the list of them.
+
+    Raises:
+        ValueLost: a text is no value of that type, or there is none.
+    """
+    if not texts:
+        raise ValueLost(f"The backend showed no text where a {type_} was expected.")
+    found = [_scalar(type_, text) for text in texts]
+    return found[0] if len(found) == 1 else found
+
+
+def _scalar(type_: str, text: str) -> Json:
+    if type_ == "BOOLEAN":
+        if text in ("True", "False"):
+            return text == "True"
+    elif type_ in ("INT", "FLOAT"):
+        number = _number(text)
+        if number is not None and type_ == "FLOAT":
+            return float(number)
+        if number is not None and (isinstance(number, int) or number.is_integer()):
+            return int(number)
+    elif type_ in SCALAR_TYPES or type_ == "*":
+        return text
+    raise ValueLost(f"The backend showed {text[:80]!r} where a {type_} was expected.", type=type_)
+
+
+def _number(text: str) -> int | float | None:
+    """Read a number as Python writes it. NaN and infinities are none: JSON cannot carry them."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return None
 
 
 class PlainCarriers:
@@ -232,7 +295,20 @@ class PlainCarriers:
         return info is not None and not info.is_v3 and bool(self._text_class())
 
     def _text_class(self) -> str:
-        return next((c for c in ("PrimitiveString", "PrimitiveStringMultiline") if c in self._infos), "")
+        return next((c for c in _PREFIX_CLASSES if c in self._infos), "")
+
+
+async def carriers_for(infos: ObjectInfoCache, definition: Definition, spec: JobSpec) -> PlainCarriers:
+    """Return the carriers of the backend whose node classes these are, as far as this job needs them.
+
+    Raises:
+        BackendError: a class had to be read and could not be.
+    """
+    entering = {value.type for value in spec.values.values()}
+    leaving = {output.type for output in definition.outputs if output.name in spec.outputs}
+    wanted = {class_type for type_ in entering for class_type in _ENTER_CLASSES.get(type_, ())}
+    wanted |= {class_type for type_ in leaving for class_type in _LEAVE_CLASSES.get(type_, ("PreviewAny",))}
+    return PlainCarriers(await infos.many(sorted(wanted)))
 
 
 class _Graph:

@@ -23,8 +23,8 @@ def lower(
     *,
     carriers: Carriers,
     attempt_id: str,
-    remote_names: Mapping[str, str],
-    files: Mapping[str, FileRef] | None = None,
+    files: Mapping[str, str],
+    file_inputs: Mapping[str, FileRef] | None = None,
     infos: Mapping[str, NodeInfo] | None = None,
 ) -> Lowered:
     """Lower a definition for one attempt on one backend.
@@ -39,9 +39,9 @@ def lower(
         wanted: names of the outputs to collect.
         carriers: how values enter and leave this backend.
         attempt_id: enters each carrier, so that it runs again while what it depends on stays cached there.
-        remote_names: SHA-256 of each file to the name under which this backend has it.
-        files: stored copies of files that loader nodes name without being exposed: name as written -> file. A name
-            that is absent here is left for the backend to find in its own folders.
+        files: SHA-256 of each file to the annotated name under which this backend has it.
+        file_inputs: stored copies of files that loader nodes name without being exposed: name as written -> file. A
+            name that is absent here is left for the backend to find in its own folders.
         infos: the backend's node classes; names are spelled and choices checked by them.
 
     Raises:
@@ -51,14 +51,14 @@ def lower(
         InvalidPrompt: the definition is inconsistent.
     """
     infos = infos or {}
-    draft = _Draft(definition.prompt, carriers, remote_names)
+    draft = _Draft(definition.prompt, carriers, files)
     bound: set[tuple[str, str]] = set()
     for name, value in values.items():
         parameter = _parameter(definition, name)
         bound.add((parameter.node_id, parameter.input_name))
         draft.set_value(parameter, value, infos)
     for need in files_needed(definition.prompt, infos, bound):
-        ref = (files or {}).get(need.value)
+        ref = (file_inputs or {}).get(need.value)
         if ref is not None:
             draft.set_constant(need.node_id, need.input_name, draft.remote_name(ref))
     draft.wire()
@@ -86,7 +86,7 @@ def preflight(
     names = {ref.sha256: ref.sha256 for value in values.values() for ref in value.files}
     try:
         return lower(
-            definition, values, wanted, carriers=carriers, attempt_id="preflight", remote_names=names, infos=infos
+            definition, values, wanted, carriers=carriers, attempt_id="preflight", files=names, infos=infos
         ).refusals
     except UnsupportedValue as error:
         found = missing(prune(definition.prompt, _sources(definition, wanted)), infos)
