@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,6 +102,8 @@ class Instance:
         """Start the process, without waiting until it answers."""
         if self.alive:
             raise DevError(f"{self.name} runs already.")
+        if self._process is not None:
+            self._close_lifeline(self._process)
         self._prepare()
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "HF_HUB_OFFLINE": "1"}
@@ -233,11 +235,13 @@ class Instance:
         ]
 
     def _answers(self) -> bool:
+        """Whether this instance, and not another server that took its port, answers."""
         try:
-            with _open_directly(f"{self.url}/system_stats", timeout_s=5.0):
-                return self.alive
-        except (urllib.error.URLError, OSError):
+            with _open_directly(f"{self.url}/system_stats", timeout_s=5.0) as answer:
+                told = json.load(answer)
+        except (OSError, ValueError):
             return False
+        return self.alive and str(self.directory) in told["system"]["argv"]
 
     def _port_was_taken(self) -> bool:
         """Whether a first start failed because another program was quicker; a later start must keep its URL."""

@@ -21,7 +21,7 @@ class Install(Enum):
     LINK = "link"
     """A link to the working tree: what is edited is what runs after a restart."""
     COPY = "copy"
-    """The files that a clone would have, as ComfyUI Manager installs them."""
+    """The files that the registry publishes, as ComfyUI Manager unpacks them."""
 
 
 def install_pack(custom_nodes: Path, install: Install) -> None:
@@ -36,18 +36,25 @@ def install_pack(custom_nodes: Path, install: Install) -> None:
         _copy(target)
 
 
-def tracked_files(repository: Path) -> list[Path]:
-    """Return the files, relative to ``repository``, that a clone of its present working tree would have.
+def published_files(repository: Path) -> list[Path]:
+    """Return the files, relative to ``repository``, that the registry's archive of its present state would hold.
+
+    These are all that git tracks or would add, without those that .comfyignore names.
 
     Raises:
         DevError: it is not a git working tree.
     """
-    command = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    there = _git_files(repository, "--exclude-standard")
+    left_out = _git_files(repository, "--ignored", f"--exclude-from={repository / '.comfyignore'}")
+    return [Path(name) for name in sorted(there - left_out) if (repository / name).is_file()]
+
+
+def _git_files(repository: Path, *options: str) -> set[str]:
+    command = ["git", "-C", str(repository), "ls-files", "-z", "--cached", "--others", *options]
     answer = subprocess.run(command, capture_output=True, check=False)
     if answer.returncode:
         raise DevError(f"git cannot list the files of {repository}: {answer.stderr.decode(errors='replace').strip()}")
-    names = sorted(set(answer.stdout.decode().split("\0")) - {""})
-    return [Path(name) for name in names if (repository / name).is_file()]
+    return set(answer.stdout.decode().split("\0")) - {""}
 
 
 def _is_link(path: Path) -> bool:
@@ -69,7 +76,7 @@ def _link(target: Path) -> None:
 
 
 def _copy(target: Path) -> None:
-    for name in tracked_files(ROOT):
+    for name in published_files(ROOT):
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, destination)

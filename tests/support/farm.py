@@ -1,0 +1,65 @@
+"""Real ComfyUI servers as fixtures: the same instances that dev.py starts, shared by a whole test session.
+
+A test may kill, freeze or restart what it gets; the next test that asks for the instance finds it running again.
+Whatever a test leaves in an instance's queue or folders the next one finds, so tests choose names of their own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.devtools.environments import ComfyUI, find_comfyui, second_front_end
+from tools.devtools.failure import DevError
+from tools.devtools.instances import Farm, Instance
+from tools.devtools.paths import DEV
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> ComfyUI:
+    """The source and interpreter of the real ComfyUI."""
+    try:
+        return find_comfyui()
+    except DevError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def comfy_farm(comfyui: ComfyUI) -> Iterator[Farm]:
+    """Named real servers, started when first asked for: ``plain(*names)``, ``with_pack(*names)``, ``start(*specs)``."""
+    home = DEV / "instances"
+    home.mkdir(parents=True, exist_ok=True)
+    with Farm(comfyui, Path(tempfile.mkdtemp(prefix="tests-", dir=home))) as farm:
+        yield farm
+
+
+@pytest.fixture
+def plain_peer(comfy_farm: Farm) -> Instance:
+    """One ComfyUI with nothing installed."""
+    return comfy_farm.plain("plain-1")[0]
+
+
+@pytest.fixture
+def plain_peers(comfy_farm: Farm) -> tuple[Instance, Instance]:
+    """Two ComfyUIs with nothing installed; the first is ``plain_peer``."""
+    first, second = comfy_farm.plain("plain-1", "plain-2")
+    return first, second
+
+
+@pytest.fixture
+def master(comfy_farm: Farm) -> Instance:
+    """A ComfyUI with this pack."""
+    return comfy_farm.with_pack("master")[0]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that takes ``front_end_arguments`` each front end: one, or with ``--matrix`` both."""
+    if "front_end_arguments" not in metafunc.fixturenames:
+        return
+    kinds: dict[str, tuple[str, ...]] = {"own": ()}
+    if metafunc.config.getoption("--matrix"):
+        kinds["second"] = ("--front-end-root", str(second_front_end()))
+    metafunc.parametrize("front_end_arguments", list(kinds.values()), ids=list(kinds), scope="session")
