@@ -13,14 +13,6 @@ from .database import Database
 _COLUMNS = "position, job_id, sequence, at, kind, attempt_id, details"
 
 
-class NewEvent(NamedTuple):
-    """An event before the store has numbered it. A plain tuple of three is as good."""
-
-    kind: str
-    attempt_id: str | None = None
-    details: Mapping[str, Json] = {}
-
-
 class StoredEvent(NamedTuple):
     """An event with its place among the events of all jobs."""
 
@@ -58,20 +50,18 @@ def append_events(
     job_id: str,
     at: float,
     events: Sequence[tuple[str, str | None, Mapping[str, Json]]],
-) -> tuple[JobEvent, ...]:
-    """Append events to a job's story inside a transaction and return them with their sequence numbers."""
+) -> None:
+    """Append events (kind, attempt_id, details) to a job's story inside a transaction."""
     if not events:
-        return ()
+        return
     last = connection.execute("SELECT max(sequence) FROM event WHERE job_id = ?", (job_id,)).fetchone()[0] or 0
-    numbered = tuple(
-        JobEvent(job_id=job_id, sequence=sequence, at=at, kind=kind, attempt_id=attempt_id, details=details)
-        for sequence, (kind, attempt_id, details) in enumerate(events, last + 1)
-    )
     connection.executemany(
         "INSERT INTO event (job_id, sequence, at, kind, attempt_id, details) VALUES (?, ?, ?, ?, ?, ?)",
-        [(e.job_id, e.sequence, e.at, e.kind, e.attempt_id, codec.dump(e.details)) for e in numbered],
+        [
+            (job_id, sequence, at, kind, attempt_id, codec.dump(details))
+            for sequence, (kind, attempt_id, details) in enumerate(events, last + 1)
+        ],
     )
-    return numbered
 
 
 def _decode(row: tuple[Any, ...]) -> StoredEvent:

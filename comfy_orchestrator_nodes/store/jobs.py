@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain import Attempt, Failure, Job, JobEvent, JobSpec, JobStatus, Json, Run, Value
+from ..domain import Attempt, Failure, Job, JobSpec, JobStatus, Json, Run, Value
 from ..errors import Conflict, NotFound, StaleWrite
 from . import codec
 from .attempts import load_failure, save_attempt
@@ -24,7 +24,8 @@ class JobChange:
     """What one step of the state machine did to a job; stored as one transaction.
 
     The job must still have the ``expected`` status. ``attempts`` are inserted or replaced, ``events`` (kind,
-    attempt_id, details) are appended. ``outputs`` and ``failure`` are left as stored when None.
+    attempt_id, details) are appended. ``outputs`` of None leave the stored ones; ``failure`` is the job's failure from
+    now on, None included.
     """
 
     job_id: str
@@ -74,9 +75,9 @@ class JobRepository:
         job: Job,
         *,
         run: Run | None = None,
-        events: Sequence[tuple[str, str | None, Mapping[str, Json]]] = (),
-    ) -> tuple[JobEvent, ...]:
-        """Store a new job with its first events, and its run too if that is given and not there yet.
+        details: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Store a new job with the event ``created``, and its run too if that is given and not there yet.
 
         Raises:
             Conflict: there is a job with this id.
@@ -84,7 +85,7 @@ class JobRepository:
         """
         row = _encode(job)
 
-        def work(connection: sqlite3.Connection) -> tuple[JobEvent, ...]:
+        def work(connection: sqlite3.Connection) -> None:
             if run is not None:
                 insert_run(connection, run)
             _refuse_unfit(connection, job)
@@ -92,12 +93,12 @@ class JobRepository:
                 f"INSERT INTO job ({_COLUMNS}, definition_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*row, job.spec.definition_id),
             )
-            return append_events(connection, job.id, job.created_at, events)
+            append_events(connection, job.id, job.created_at, (("created", None, details or {}),))
 
-        return await self._database.write(work)
+        await self._database.write(work)
 
-    async def apply(self, change: JobChange) -> tuple[JobEvent, ...]:
-        """Store one step of a job and return its events as numbered; the status, attempts and events go together.
+    async def apply(self, change: JobChange) -> None:
+        """Store one step of a job: its status, attempts and events go together or not at all.
 
         Raises:
             StaleWrite: the job has another status than expected, or an attempt has already ended otherwise. Nothing
@@ -107,9 +108,9 @@ class JobRepository:
         outputs = codec.optional(codec.dump, change.outputs)
         failure = codec.optional(codec.dump, change.failure)
 
-        def work(connection: sqlite3.Connection) -> tuple[JobEvent, ...]:
+        def work(connection: sqlite3.Connection) -> None:
             changed = connection.execute(
-                "UPDATE job SET status = ?, outputs = coalesce(?, outputs), failure = coalesce(?, failure), "
+                "UPDATE job SET status = ?, outputs = coalesce(?, outputs), failure = ?, "
                 "ended_at = CASE WHEN ? THEN coalesce(ended_at, ?) END WHERE id = ? AND status = ?",
                 (
                     change.status.value,
@@ -127,9 +128,9 @@ class JobRepository:
                 if attempt.job_id != change.job_id:
                     raise StaleWrite("attempt", attempt.id, f"of job {change.job_id}", f"of job {attempt.job_id}")
                 save_attempt(connection, attempt)
-            return append_events(connection, change.job_id, change.now, change.events)
+            append_events(connection, change.job_id, change.now, change.events)
 
-        return await self._database.write(work)
+        await self._database.write(work)
 
     async def get(self, job_id: str) -> Job:
         """Return one job.

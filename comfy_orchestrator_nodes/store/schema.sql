@@ -105,3 +105,13 @@ CREATE TABLE setting (
     value TEXT NOT NULL,
     changed_at REAL NOT NULL
 ) WITHOUT ROWID;
+
+-- What a job's key came to, so that the same work need not be done again.
+CREATE TABLE result (
+    key TEXT NOT NULL PRIMARY KEY,
+    job_id TEXT NOT NULL,
+    outputs TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    used_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX result_by_use ON result (used_at);
