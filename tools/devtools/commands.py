@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -105,8 +107,11 @@ def _hand_over(*arguments: str) -> int:
 def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
     """Run instances until Ctrl-C, or until one of them ends. Their folders stay for the next time."""
     more = ("--front-end-root", str(second_front_end())) if use_second_front_end else ()
-    comfyui, home = find_comfyui(), DEV / "instances"
-    with exclusive(home / "by-hand.lock", _refuse_second), Farm(comfyui, home / "by-hand", keep=True) as farm:
+    home = DEV / "instances" / "by-hand"
+    with ExitStack() as held:
+        for spec in specs:
+            held.enter_context(exclusive(home / f"{spec.name}.lock", partial(_refuse_second, spec.name)))
+        farm = held.enter_context(Farm(find_comfyui(), home, keep=True))
         print(f"Starting {', '.join(spec.name for spec in specs)} …", flush=True)
         instances = farm.start(*(Spec(s.name, s.install, more) for s in specs))
         for instance in instances:
@@ -118,8 +123,8 @@ def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
         raise DevError(f"{dead.name} ended. The end of its log:\n{dead.log_tail()}")
 
 
-def _refuse_second() -> NoReturn:
-    raise DevError("Instances started by hand run already, in another terminal; they share folders with these.")
+def _refuse_second(name: str) -> NoReturn:
+    raise DevError(f"An instance {name!r} runs already, in another terminal. Choose another name.")
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
