@@ -1,0 +1,421 @@
+"""Loading: from a saved workflow to the live graph, in the order of the front end's ``loadGraphData`` (1.58.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import host, js, virtual
+from .create import Factory
+from .dynamic import UnusableClass
+from .model import (
+    BYPASSED,
+    MUTED,
+    BoundaryInput,
+    BoundaryOutput,
+    Graph,
+    Link,
+    Node,
+    OutputSlot,
+    Restoration,
+    Session,
+    Slot,
+    capture_layout,
+    make_names_unique,
+    replace_inputs,
+)
+from .raw import Malformed, NodeIds, RawGraph, id_text, make_ids_unique, read_definitions, read_graph
+from .values import migrate_values, read_values
+
+_REPAIRED_SAMPLERS = ("KSampler", "KSamplerAdvanced")
+_FRAME_LIMIT = 100_000
+
+
+class Loader:
+    """Builds the live graph of one document and collects every reason why it cannot be built."""
+
+    def __init__(self, object_info: Mapping[str, Any]) -> None:
+        self.session = Session()
+        self.factory = Factory(object_info, self.session)
+        self.reasons: dict[str, None] = {}
+        self._ids = NodeIds()
+
+    def load(self, document: Mapping[str, Any]) -> Graph | None:
+        """Return the live root graph, or None with ``reasons`` filled.
+
+        Raises:
+            Malformed: the document is not shaped like a workflow.
+        """
+        root = read_graph(document, "the workflow")
+        definitions = read_definitions(document)
+        self._ids = NodeIds(_last_id(document))
+        make_ids_unique(root, definitions, self._ids)
+        ordered = self._in_order(definitions)
+        self._check_types(root, definitions)
+        if self.reasons:
+            return None
+        for definition in definitions:
+            self.factory.subgraphs[definition.id] = _open_definition(definition, self.session)
+        for definition in ordered:
+            self._configure(self.factory.subgraphs[definition.id], definition)
+        graph = Graph(self.session)
+        self._configure(graph, root)
+        self.reasons.update(self.factory.reasons)
+        if self.reasons:
+            return None
+        self._finish(graph)
+        return graph
+
+    # --- before anything is made ---
+
+    def _in_order(self, definitions: list[RawGraph]) -> list[RawGraph]:
+        """Sort the definitions so that each comes after those it contains; a cycle is a reason to stop."""
+        by_id = {definition.id: definition for definition in definitions}
+        contains = {
+            definition.id: {str(node.get("type")) for node in definition.nodes} & by_id.keys()
+            for definition in definitions
+        }
+        ordered: list[RawGraph] = []
+        done: set[str] = set()
+        remaining = definitions
+        while remaining:
+            ready = [definition for definition in remaining if contains[definition.id] <= done]
+            if not ready:
+                names = ", ".join(repr(definition.name) for definition in remaining[:5])
+                self.reasons[f"subgraphs contain themselves: {names}"] = None
+                return definitions
+            ordered.extend(ready)
+            done.update(definition.id for definition in ready)
+            remaining = [definition for definition in remaining if definition.id not in done]
+        return ordered
+
+    def _check_types(self, root: RawGraph, definitions: list[RawGraph]) -> None:
+        """Note every node class that is missing where it matters: a muted or bypassed node may be of any class."""
+        by_id = {definition.id: definition for definition in definitions}
+        pending = [(root, node) for node in root.nodes if _executes(node)]
+        entered: set[str] = set()
+        while pending:
+            graph, node = pending.pop()
+            type_ = str(node.get("type") or "")
+            definition = by_id.get(type_)
+            if definition is not None:
+                if type_ not in entered:
+                    entered.add(type_)
+                    pending.extend((definition, inner) for inner in definition.nodes)
+            elif _executes(node) and not self.factory.knows(type_):
+                where = f" (node {id_text(node['id'])}" + (f" of subgraph {graph.name!r})" if graph is not root else ")")
+                self.reasons[self.factory.reason_for(type_) + where] = None
+
+    # --- one graph ---
+
+    def _configure(self, graph: Graph, raw: RawGraph) -> None:
+        for link in raw.links:
+            graph.add_link(link)
+        infos = self._make_nodes(graph, raw)
+        saved_links = [
+            (node, [(slot.get("name"), slot.get("link")) for slot in info["inputs"]]) for node, info in infos
+        ]
+        for node, info in infos:
+            try:
+                self._configure_node(node, info)
+            except UnusableClass as error:
+                self.reasons[f"node {node.id} ({node.type}): {error}"] = None
+        for node, names in saved_links:
+            realign_links(graph, node, names)
+        for node, info in infos:
+            if node.subgraph is not None:
+                host.migrate_proxies(node, info)
+        if graph.inputs or graph.outputs:
+            for boundary, saved in zip(graph.inputs, raw.boundary_inputs, strict=False):
+                boundary.link_ids = [id_ for id_ in saved["linkIds"] if id_ in graph.links]
+
+    def _make_nodes(self, graph: Graph, raw: RawGraph) -> list[tuple[Node, dict[str, Any]]]:
+        infos: list[tuple[Node, dict[str, Any]]] = []
+        for info in raw.nodes:
+            type_ = str(info.get("type") or "")
+            node = self.factory.create(type_) or _stand_in(type_, self.session)
+            node.id = id_text(info["id"])
+            if node.id in graph.by_id:
+                node.id = self._ids.mint()
+            else:
+                self._ids.reserve(node.id)
+            make_names_unique(node.widgets)
+            node.graph = graph
+            graph.nodes.append(node)
+            graph.by_id[node.id] = node
+            if node.subgraph is not None:
+                host.open_instance(node)
+            infos.append((node, info))
+        return infos
+
+    def _configure_node(self, node: Node, info: dict[str, Any]) -> None:
+        node.mode = info.get("mode") or 0
+        if js.truthy(info.get("title")):
+            node.title = info["title"]
+        node.properties.update(info["properties"])
+        if node.kind == "class":
+            _merge_slots(node, info)
+            info["widgets_values"] = migrate_values(node, info.get("widgets_values"))
+        elif node.subgraph is not None:
+            host.merge_slots(node, info)
+        else:
+            _take_slots(node, info)
+        _announce_links(node, info["inputs"])
+        if node.subgraph is not None:
+            host.bind_slots(node)
+        _realign_group_children(node, info["inputs"])
+        self._restore(node, info)
+
+    def _restore(self, node: Node, info: dict[str, Any]) -> None:
+        if node.kind == virtual.PRIMITIVE:
+            node.restoration = virtual.primitive_restoration(info)
+            return
+        names = node.spec.fallback_value_names if node.spec is not None else None
+        node.restoration = read_values(info, names)
+        position = 0
+        at = 0
+        widgets = node.live_widgets()
+        while at < len(widgets):
+            widget = widgets[at]
+            at += 1
+            if not widget.keeps:
+                continue
+            restored = node.restoration.lookup(widget.name, position)
+            position += 1
+            if restored is not None:
+                widget.set(node, restored[0])
+        node.restoration = None
+        if node.subgraph is not None:
+            host.apply_values(node, info)
+
+    # --- the whole ---
+
+    def _finish(self, root: Graph) -> None:
+        """Do what follows once every node stands: primitives, repairs of old values, and the next frames' work."""
+        for node in every_node(root):
+            _drop_dead_widget_slots(node)
+        for node in every_node(root):
+            if node.kind == virtual.PRIMITIVE:
+                saved = node.outputs[0].type if node.outputs else None
+                virtual.start_primitive(node, saved)
+            elif node.kind == virtual.REROUTE:
+                self.session.frames.append(lambda node=node: virtual.settle_reroute(node))
+        self.session.configuring = False
+        for node in every_node(root):
+            _repair_values(node)
+        for count, task in enumerate(self.session.frames):
+            if count > _FRAME_LIMIT:
+                raise Malformed("its dynamic inputs do not come to rest")
+            task()
+
+
+def every_node(graph: Graph) -> Iterator[Node]:
+    """Yield all nodes, a subgraph's before its instance, each definition once."""
+    seen: set[int] = set()
+    stack: list[tuple[Graph, int]] = [(graph, 0)]
+    while stack:
+        current, at = stack.pop()
+        if at >= len(current.nodes):
+            continue
+        node = current.nodes[at]
+        if node.subgraph is not None and id(node.subgraph) not in seen:
+            seen.add(id(node.subgraph))
+            stack.append((current, at))
+            stack.append((node.subgraph, 0))
+            continue
+        stack.append((current, at + 1))
+        yield node
+
+
+def _executes(node: Mapping[str, Any]) -> bool:
+    return node.get("mode") not in (MUTED, BYPASSED)
+
+
+def _last_id(document: Mapping[str, Any]) -> Any:
+    """Return the saved counter of node ids as it is; only the first schema has it at the top."""
+    state = document.get("state")
+    if document.get("version") != 0.4 and isinstance(state, Mapping) and js.is_number(state.get("lastNodeId")):
+        return state["lastNodeId"]
+    return document.get("last_node_id", 0)
+
+
+def _open_definition(raw: RawGraph, session: Session) -> Graph:
+    graph = Graph(session, raw.name)
+    graph.inputs = [
+        BoundaryInput(str(slot.get("name", "")), slot.get("type"), list(slot["linkIds"]), slot.get("label"))
+        for slot in raw.boundary_inputs
+    ]
+    graph.outputs = [
+        BoundaryOutput(str(slot.get("name", "")), slot.get("type"), list(slot["linkIds"]))
+        for slot in raw.boundary_outputs
+    ]
+    return graph
+
+
+def _stand_in(type_: str, session: Session) -> Node:
+    """Return what stands for a muted or bypassed node of an unknown class: its saved slots."""
+    node = Node(type_, session)
+    node.kind = "unknown"
+    node.title = type_
+    return node
+
+
+def _merge_slots(node: Node, info: dict[str, Any]) -> None:
+    """Let the definition say which slots there are, and the document which others a script had added."""
+    saved = {str(slot.get("name")): slot for slot in info["inputs"]}
+    defined = {slot.name for slot in node.inputs}
+    merged: list[dict[str, Any]] = []
+    slots: list[Slot] = []
+    for slot in node.inputs:
+        data = saved.get(slot.name, {})
+        merged.append(data)
+        widget = slot.widget if slot.widget is not None else _widget_name(data)
+        slots.append(Slot(slot.name, slot.type, widget=widget, label=_label(data), localized=slot.localized))
+    for data in info["inputs"]:
+        if str(data.get("name")) not in defined:
+            merged.append(data)
+            slots.append(_saved_slot(data))
+    info["inputs"] = merged
+    node.inputs[:] = slots
+    for index, data in enumerate(info["outputs"]):
+        if index >= len(node.outputs):
+            node.outputs.append(OutputSlot(data.get("type", "*"), str(data.get("name", ""))))
+
+
+def _take_slots(node: Node, info: dict[str, Any]) -> None:
+    """Take the slots as saved: the front end's own nodes have no definition to check them against."""
+    for index, data in enumerate(info["inputs"]):
+        slot = _saved_slot(data)
+        if index < len(node.inputs):
+            node.inputs[index] = slot
+        else:
+            node.inputs.append(slot)
+    for index, data in enumerate(info["outputs"]):
+        output = OutputSlot(data.get("type", "*"), str(data.get("name", "")))
+        if index < len(node.outputs):
+            node.outputs[index] = output
+        else:
+            node.outputs.append(output)
+
+
+def _saved_slot(data: Mapping[str, Any]) -> Slot:
+    localized = data.get("localized_name")
+    return Slot(
+        str(data.get("name", "")),
+        data.get("type", "*"),
+        widget=_widget_name(data),
+        label=_label(data),
+        localized=localized if isinstance(localized, str) else None,
+    )
+
+
+def _widget_name(data: Mapping[str, Any]) -> str | None:
+    widget = data.get("widget")
+    return str(widget.get("name")) if isinstance(widget, Mapping) else None
+
+
+def _label(data: Mapping[str, Any]) -> str | None:
+    label = data.get("label")
+    return label if isinstance(label, str) else None
+
+
+def _announce_links(node: Node, saved: list[dict[str, Any]]) -> None:
+    """Tell the dynamic inputs which slots were saved as linked; they may grow while being told."""
+    if not node.handlers or node.graph is None:
+        return
+    index = 0
+    while index < len(node.inputs):
+        link_id = saved[index].get("link") if index < len(saved) else None
+        link = node.graph.links.get(link_id) if link_id is not None else None
+        node.connection_changed(index, True, link)
+        index += 1
+
+
+def _realign_group_children(node: Node, saved: list[dict[str, Any]]) -> None:
+    """Bring links to the right slots before a dynamic combo rebuilds them, where the node has one."""
+    if node.graph is None:
+        return
+    names = [
+        (name, data.get("link"))
+        for data in saved
+        if (name := str(data.get("name"))).rpartition(".")[0] not in node.autogrow or "." not in name
+    ]
+    widget_names = {widget.name for widget in node.live_widgets()}
+    if any("." in name[1:] and name.rpartition(".")[0] in widget_names for name, _ in names):
+        realign_links(node.graph, node, names)
+
+
+def realign_links(graph: Graph, node: Node, names: list[tuple[Any, int | None]]) -> None:
+    """Move each link to the input whose saved twin names it.
+
+    Args:
+        graph: the graph the node is in.
+        node: the node whose inputs may stand in another order than they were saved.
+        names: for each saved input its name and link id.
+    """
+    wanted: dict[int, list[str]] = {}
+    for name, link_id in names:
+        link = graph.links.get(link_id) if link_id is not None else None
+        if link is not None and link.target == node.id:
+            wanted.setdefault(link.id, []).append(str(name))
+    skipped: set[int] = set()
+    passes = 0
+    while passes < len(wanted):
+        places: dict[str, list[int]] = {}
+        for index, slot in enumerate(node.inputs):
+            places.setdefault(slot.name, []).append(index)
+        moves = _moves(graph, wanted, places, skipped)
+        if not moves:
+            return
+        lost = [link_id for link_id, aliases in wanted.items() if not any(alias in places for alias in aliases)]
+        destinations = {slot for _, slot in moves}
+        removals = [
+            graph.links[link_id]
+            for link_id in lost
+            if link_id in graph.links and graph.links[link_id].target_slot in destinations
+        ]
+        if not graph.move_links(moves, removals):
+            participants = {link.id for link, _ in moves} | {link.id for link in removals}
+            blocked = [link for link, slot in moves if graph.blocked(link, slot, participants)]
+            skipped.update(link.id for link in blocked or (link for link, _ in moves))
+            continue
+        passes += 1
+        for link in removals:
+            node.connection_changed(link.target_slot, False, link)
+        for link, slot in moves:
+            node.connection_changed(slot, True, link)
+
+
+def _moves(
+    graph: Graph, wanted: Mapping[int, list[str]], places: Mapping[str, list[int]], skipped: set[int]
+) -> list[tuple[Link, int]]:
+    moves = []
+    for link_id, aliases in wanted.items():
+        link = graph.links.get(link_id)
+        if link is None or link_id in skipped:
+            continue
+        slots = sorted(index for alias in set(aliases) for index in places.get(alias, ()))
+        if slots and link.target_slot not in slots:
+            moves.append((link, slots[0]))
+    return moves
+
+
+def _drop_dead_widget_slots(node: Node) -> None:
+    """Remove inputs that stood for a widget which the class has no more."""
+    if node.kind != "class":
+        return
+    for slot in list(node.inputs):
+        if slot.widget is not None and node.widget_named(slot.widget) is None:
+            previous = capture_layout(node)
+            replace_inputs(node, previous, [other for other in previous[0] if other is not slot], previous[1])
+
+
+def _repair_values(node: Node) -> None:
+    """Mend what old versions saved: a prefix of sampler names, and combos without a value."""
+    for widget in list(node.live_widgets()):
+        value = widget.get()
+        if node.type in _REPAIRED_SAMPLERS and widget.name == "sampler_name" and isinstance(value, str):
+            if value.startswith("sample_"):
+                widget.set(node, value[7:])
+        if widget.type == "combo" and widget.choices and (value is None or value is js.UNDEFINED):
+            widget.set(node, widget.choices[0])

@@ -1,0 +1,196 @@
+"""What the front end reads from one ``/object_info`` entry: ordered inputs and outputs of a node class.
+
+Core extensions of the front end add inputs of their own before a class is registered (an upload button, an audio
+player); they are part of the layout because each takes a slot and most take a place in ``widgets_values``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import js
+
+_AUDIO_PLAYER_CLASSES = frozenset(
+    {"LoadAudio", "SaveAudio", "PreviewAudio", "SaveAudioMP3", "SaveAudioOpus", "SaveAudioAdvanced"}
+)
+_MESH_VIEWER_CLASSES = frozenset({"SaveGLB", "Preview3D"})
+_UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a class, or one that a dynamic input brings: name, widget or slot type, and free options."""
+
+    name: str
+    type: str
+    optional: bool
+    options: Mapping[str, Any]
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def widget_type(self) -> str:
+        """The type that names the widget's constructor, which ``widgetType`` may set apart from the slot's."""
+        return str(self.options.get("widgetType") or self.type)
+
+    @property
+    def force_input(self) -> bool:
+        """Whether the input is a slot only, although its type has a widget."""
+        return js.truthy(self.options.get("forceInput"))
+
+    @property
+    def controlled(self) -> bool:
+        """Whether ``control_after_generate`` is set, as a flag, a mode or a name."""
+        return js.truthy(self.options.get("control_after_generate"))
+
+    def renamed(self, name: str, *, optional: bool) -> InputSpec:
+        """Return the same spec under another name, as autogrow groups make them."""
+        return InputSpec(name, self.type, optional, self.options, self.choices)
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """One output of a class; ``type`` is ``*`` where a match-type group decides."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class ClassSpec:
+    """A registered node class as the front end sees it."""
+
+    name: str
+    display_name: str
+    inputs: Mapping[str, InputSpec]
+    """All inputs, required first, as declared: the order that old value lists follow."""
+    ordered: tuple[InputSpec, ...]
+    """The same by ``input_order``: the order that slots and widgets follow."""
+    outputs: tuple[OutputSpec, ...]
+    output_matchtypes: tuple[Any, ...] = ()
+    fallback_value_names: tuple[str, ...] | None = None
+    raw_inputs: Mapping[str, Any] = field(default_factory=dict)
+    """Input name to its raw ``[type, options]``."""
+
+
+def parse_input(raw: Any, name: str, *, optional: bool) -> InputSpec:
+    """Read one ``[type, options]`` pair; a malformed one becomes a slot of type ``UNKNOWN``."""
+    pair = raw if isinstance(raw, (list, tuple)) else ()
+    kind = pair[0] if pair else None
+    options = pair[1] if len(pair) > 1 and isinstance(pair[1], Mapping) else {}
+    name = str(options.get("name", name))
+    if isinstance(kind, (list, tuple)):
+        return InputSpec(name, "COMBO", optional, options, tuple(kind))
+    if kind == "COMBO":
+        choices = options.get("options")
+        return InputSpec(name, "COMBO", optional, options, tuple(choices) if isinstance(choices, (list, tuple)) else ())
+    if isinstance(kind, str):
+        declared = options.get("type") if kind != "CHART" else None
+        return InputSpec(name, declared if isinstance(declared, str) else kind, optional, options)
+    return InputSpec(name, "UNKNOWN", optional, options)
+
+
+def parse_group(group: Any) -> Iterator[InputSpec]:
+    """Yield the inputs of a ``{"required": {…}, "optional": {…}}`` object, required first."""
+    if not isinstance(group, Mapping):
+        return
+    for section in ("required", "optional"):
+        members = group.get(section)
+        if not isinstance(members, Mapping):
+            continue
+        for name, raw in js.entries(members):
+            yield parse_input(raw, name, optional=section == "optional")
+
+
+def parse_class(name: str, entry: Mapping[str, Any]) -> ClassSpec:
+    """Read one entry of ``/object_info``.
+
+    Args:
+        name: the class_type.
+        entry: its value, as the server sent it; not mutated.
+    """
+    raw_inputs = _section(entry, "input")
+    required = dict(_section(raw_inputs, "required"))
+    optional = _with_force_input(_section(raw_inputs, "optional"))
+    _add_front_end_inputs(name, required, "required" in raw_inputs)
+    inputs = {spec.name: spec for spec in parse_group({"required": required})}
+    inputs.update((spec.name, spec) for spec in parse_group({"optional": optional}))
+    names = entry.get("fallbackWidgetsValuesNames")
+    return ClassSpec(
+        name=name,
+        display_name=str(entry.get("display_name") or name),
+        inputs=inputs,
+        ordered=tuple(_in_order(inputs, entry.get("input_order"))),
+        outputs=tuple(_outputs(entry)),
+        output_matchtypes=tuple(entry.get("output_matchtypes") or ()),
+        fallback_value_names=tuple(map(str, names)) if isinstance(names, (list, tuple)) else None,
+        raw_inputs={**optional, **required},
+    )
+
+
+def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = mapping.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _with_force_input(optional: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section with ``defaultInput`` turned into ``forceInput``, which only optional inputs know."""
+    result = dict(optional)
+    for name, raw in optional.items():
+        options = _options(raw)
+        if js.truthy(options.get("defaultInput")):
+            result[name] = [raw[0], {**options, "forceInput": True}]
+    return result
+
+
+def _options(raw: Any) -> Mapping[str, Any]:
+    if isinstance(raw, (list, tuple)) and len(raw) > 1 and isinstance(raw[1], Mapping):
+        return raw[1]
+    return {}
+
+
+def _add_front_end_inputs(name: str, required: dict[str, Any], has_required: bool) -> None:
+    """Add what core extensions add in ``beforeRegisterNodeDef`` (front end 1.58.1, ``extensions/core``)."""
+    if name in _AUDIO_PLAYER_CLASSES:
+        required["audioUI"] = ["AUDIO_UI", {}]
+    if _options(required.get("audio")).get("audio_upload") is True:
+        required["upload"] = ["AUDIOUPLOAD", {}]
+    for input_name, raw in list(js.entries(required)):
+        if _takes_media_uploads(raw):
+            required["upload"] = ["IMAGEUPLOAD", {"imageInputName": input_name}]
+            break
+    if name in _MESH_VIEWER_CLASSES:
+        required["image"] = ["PREVIEW_3D"]
+    if name == "Load3DAdvanced" and has_required:
+        required["viewport_state"] = ["LOAD_3D_ADVANCED", {}]
+
+
+def _takes_media_uploads(raw: Any) -> bool:
+    options = _options(raw)
+    if not any(options.get(flag) is True for flag in _UPLOAD_FLAGS):
+        return False
+    return isinstance(raw[0], (list, tuple)) or raw[0] == "COMBO"
+
+
+def _in_order(inputs: Mapping[str, InputSpec], order: Any) -> Iterator[InputSpec]:
+    if not isinstance(order, Mapping):
+        yield from (spec for _, spec in js.entries(inputs))
+        return
+    done = set()
+    for section, optional in (("required", False), ("optional", True)):
+        for name in order.get(section) or ():
+            spec = inputs.get(name)
+            if spec is not None and spec.optional == optional:
+                done.add(spec.name)
+                yield spec
+    yield from (spec for _, spec in js.entries(inputs) if spec.name not in done)
+
+
+def _outputs(entry: Mapping[str, Any]) -> Iterator[OutputSpec]:
+    types = entry.get("output")
+    names = entry.get("output_name")
+    for index, kind in enumerate(types if isinstance(types, (list, tuple)) else ()):
+        name = names[index] if isinstance(names, (list, tuple)) and index < len(names) else None
+        text = "COMBO" if isinstance(kind, (list, tuple)) else str(kind)
+        yield OutputSpec(str(name or f"output_{index}"), "*" if text == "COMFY_MATCHTYPE_V3" else text)
