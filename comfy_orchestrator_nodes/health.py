@@ -1,6 +1,6 @@
 """Watches every registered backend: one cheap probe each few seconds, the table in ``machine.backends`` decides.
 
-A probe costs a peer about 0.1 ms of CPU (``GET /prompt``), so a hundred backends cost the master well under one percent of a
+A probe costs a peer about 0.1 ms of CPU (``GET /prompt``), so a hundred cost the master well under one percent of a
 core. Loss and recovery are logged once each. Exchanges that fail elsewhere are reported here too, so that a dead backend
 is known before its next probe.
 """
@@ -19,8 +19,10 @@ from .machine.backends import BackendHealth, HealthEvent, ProbeAnswered, ProbeFa
 
 log = logging.getLogger(__name__)
 
-Probe = Callable[[str], Awaitable[None]]
-"""Ask the backend of this id something cheap; raises BackendError when it does not answer as it should."""
+Probe = Callable[[str], Awaitable[float]]
+"""Ask the backend of this id something cheap and return how long that took, in seconds.
+
+Raises BackendError when it does not answer as it should."""
 
 Changed = Callable[[str, BackendHealth, BackendHealth], None]
 """Called as ``changed(backend_id, before, after)`` whenever a status changed; must not raise."""
@@ -118,9 +120,8 @@ class HealthMonitor:
         return base * (1 + self._times.jitter_ratio * (2 * random.random() - 1))
 
     async def _probe_once(self, backend_id: str) -> None:
-        started = asyncio.get_running_loop().time()
         try:
-            await self._probe(backend_id)
+            latency_s = await self._probe(backend_id)
         except BackendError as error:
             gone = isinstance(error, BackendUnreachable | BackendRefused)
             self._apply(backend_id, ProbeFailed(str(error), refused=gone))
@@ -128,7 +129,7 @@ class HealthMonitor:
             # The watch must outlive a fault of our own: without it the backend would keep its last status for ever.
             log.exception("Probing %s failed unexpectedly", self._name_of(backend_id))
         else:
-            self._apply(backend_id, ProbeAnswered(asyncio.get_running_loop().time() - started))
+            self._apply(backend_id, ProbeAnswered(latency_s))
 
     def _apply(self, backend_id: str, event: HealthEvent) -> None:
         before = self._health.get(backend_id)

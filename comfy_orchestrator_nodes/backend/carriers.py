@@ -163,6 +163,11 @@ class PlainCarriers:
     def __init__(self, infos: Mapping[str, NodeInfo]) -> None:
         self._infos = infos
 
+    @property
+    def infos(self) -> Mapping[str, NodeInfo]:
+        """The node classes that they are made of."""
+        return self._infos
+
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def enter(self, type_: str, names: Sequence[str], make_id: MakeId) -> Entry:

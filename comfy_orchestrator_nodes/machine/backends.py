@@ -1,8 +1,8 @@
 """The health of a backend as one table: ``(status, event) -> status``. Pure.
 
 ``unknown -> online`` on the first answer. A missed probe or a failed exchange makes an online backend ``degraded``
-(still used, but last); ``OFFLINE_AFTER`` failures in a row, or a refused connection, make it ``offline``. Jobs that keep
-failing there make it ``suspended``: it gets nothing until an exponential back-off has passed and a probe succeeds.
+(still used, but last); ``OFFLINE_AFTER`` failures in a row, or a refused connection, make it ``offline``. Jobs that
+keep failing there make it ``suspended``: it gets nothing until an exponential back-off has passed and a probe succeeds.
 """
 
 from __future__ import annotations

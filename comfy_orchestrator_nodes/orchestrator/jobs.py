@@ -1,0 +1,360 @@
+"""Submitting, joining, cancelling and watching jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..domain import Cause, Decision, Definition, Job, JobSpec, JobStatus, Json, Run, RunStatus, Value
+from ..errors import Conflict, JobCancelled, JobFailed, NotFound, StaleWrite, StoreError
+from ..machine.events import Reused
+from ..placement import Explanation
+from ..scheduler.attempt import files_of
+from ..scheduler.backlog import Backlog
+from ..scheduler.core import Scheduler
+from ..scheduler.updates import JobUpdate
+from ..store.artifacts import ArtifactStore
+from ..store.attempts import AttemptRepository
+from ..store.jobs import JobRepository
+from ..store.results import ResultCache
+from ..store.results import files_of as results_files
+from ..store.runs import RunRepository
+from ..workflow.bind import bind
+from .inputs import InputFiles
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 24 * 3600.0
+"""How long the files of a job under way are kept at least; renewed on every start."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sub-workflow to run. ``values`` may be JSON constants or stored values, by parameter name."""
+
+    definition_id: str
+    values: Mapping[str, Json | Value] = field(default_factory=dict)
+    definition_version: int | None = None
+    """None: the latest."""
+    outputs: tuple[str, ...] | None = None
+    """None: all of the definition's."""
+    run: Run | None = None
+    """The run it belongs to; stored with the first job of it. None: a run of its own."""
+    node_id: str | None = None
+    item_index: int = 0
+    selector: str = "auto"
+    excluded_backends: tuple[str, ...] = ()
+    fidelity: str = "any"
+    max_attempts: int = 3
+    on_failure: str = "fail"
+    priority: int = 0
+    use_cache: bool = True
+    time_limit_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A claim on a job's result. Several tickets may share a job; it is cancelled when the last is given back."""
+
+    id: str
+    job_id: str
+    done: asyncio.Future[Job]
+    cached: bool = False
+    """Whether the result was there already."""
+
+
+class Orchestrator:
+    """The jobs' verbs. Lives on the server loop."""
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        backlog: Backlog,
+        jobs: JobRepository,
+        attempts: AttemptRepository,
+        runs: RunRepository,
+        results: ResultCache,
+        artifacts: ArtifactStore,
+        definition: Callable[[str, int | None], Awaitable[Definition]],
+        input_files: InputFiles,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._scheduler = scheduler
+        self._backlog = backlog
+        self._jobs = jobs
+        self._attempts = attempts
+        self._runs = runs
+        self._results = results
+        self._artifacts = artifacts
+        self._definition = definition
+        self._input_files = input_files
+        self._clock = clock
+        self._new_id = new_id
+        self._by_key: dict[str, str] = {}
+        """Key to the live job that others with the same key join."""
+        self._tickets: dict[str, set[str]] = {}
+        """Live job to the tickets that wait for it."""
+        self._subscribers: list[Callable[[JobUpdate], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Take over what was unfinished when the master stopped."""
+        for job in await self._jobs.unfinished():
+            self._track(job, self._scheduler.resume(job, await self._attempts.for_job(job.id)))
+
+    async def close(self) -> None:
+        """Stop what runs beside the jobs."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def submit(self, request: Request) -> Ticket:
+        """Run a sub-workflow once, or share the job or result that is the same work already.
+
+        Raises:
+            NotFound: there is no such definition, version or output.
+            BindingFailed: a value does not fit its parameter.
+            StoreError: it could not be stored.
+        """
+        definition = await self._definition(request.definition_id, request.definition_version)
+        spec = await self._spec(definition, request)
+        key = spec.key()
+        ticket_id = self._new_id()
+        if spec.use_cache:
+            joined = self._join(key, ticket_id)
+            if joined is not None:
+                return joined
+        job = self._job(key, spec, request)
+        if spec.use_cache:
+            outputs = await self._results.get(key, owner=job.id)
+            if outputs is not None:
+                return await self._reuse(job, outputs, request.run, ticket_id)
+            # Somebody may have submitted the same while the cache was asked.
+            joined = self._join(key, ticket_id)
+            if joined is not None:
+                return joined
+            self._by_key[key] = job.id
+        self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
+        try:
+            done = await self._scheduler.admit(job, run=_run_of(job, request.run))
+        except BaseException:
+            self._forget(job)
+            raise
+        self._track(job, done)
+        self._tickets[job.id] = {ticket_id}
+        return Ticket(ticket_id, job.id, done)
+
+    async def give_back(self, ticket: Ticket, by: str) -> None:
+        """Give up a claim; the job is cancelled when nobody else waits for it. Does not wait for the backend."""
+        waiting = self._tickets.get(ticket.job_id)
+        if waiting is None:
+            return
+        waiting.discard(ticket.id)
+        if not waiting:
+            await self._scheduler.cancel(ticket.job_id, by)
+
+    async def cancel(self, job_id: str, by: str) -> None:
+        """Cancel a job whoever waits for it; a no-op for one that is final.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        if self._scheduler.state(job_id) is None:
+            await self._jobs.get(job_id)
+            return
+        await self._scheduler.cancel(job_id, by)
+
+    async def cancel_run(self, run_id: str, by: str) -> int:
+        """Cancel every live job of a run; return how many there were.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        await self._runs.get(run_id)
+        live = [state.job.id for state in self._scheduler.states() if state.job.run_id == run_id]
+        for job_id in live:
+            await self._scheduler.cancel(job_id, by)
+        return len(live)
+
+    async def retry(self, job_id: str) -> Ticket:
+        """Run a final job's work again, in a run of its own and without the result cache.
+
+        Raises:
+            NotFound: there is no such job.
+            Conflict: it is not final yet.
+        """
+        job = await self._jobs.get(job_id)
+        if not job.status.final:
+            raise Conflict(f"Job {job_id} is {job.status.value}: only a job that has ended can be run again.")
+        again = replace(
+            job,
+            id=self._new_id(),
+            spec=replace(job.spec, use_cache=False),
+            status=JobStatus.QUEUED,
+            created_at=self._clock(),
+            outputs={},
+            failure=None,
+            ended_at=None,
+        )
+        again = replace(again, run_id=again.id)
+        self._artifacts.lease(again.id, files_of(again), seconds=LEASE_S)
+        done = await self._scheduler.admit(again, run=_run_of(again, None))
+        self._track(again, done)
+        ticket = Ticket(self._new_id(), again.id, done)
+        self._tickets[again.id] = {ticket.id}
+        return ticket
+
+    async def decide(self, job_id: str, decision: Decision, by: str) -> None:
+        """Answer the question of a waiting job.
+
+        Raises:
+            NotFound: no such job is under way.
+            IllegalTransition: it does not wait for an answer.
+        """
+        await self._scheduler.decide(job_id, decision, by)
+
+    async def explain(self, job_id: str) -> Explanation:
+        """Say where a live job could go, and why not elsewhere.
+
+        Raises:
+            NotFound: no such job is under way.
+        """
+        state = self._scheduler.state(job_id)
+        if state is None:
+            raise NotFound("job under way", job_id)
+        return await self._backlog.explain(state)
+
+    async def end_run(self, run_id: str, status: RunStatus) -> None:
+        """Note how a run ended; a no-op if that is known already, or no job of it was ever stored."""
+        try:
+            await self._runs.finish(run_id, status, now=self._clock())
+        except (StaleWrite, NotFound) as error:
+            log.debug("Run %s needs no end: %s", run_id, error)
+
+    def subscribe(self, subscriber: Callable[[JobUpdate], None]) -> Callable[[], None]:
+        """Call ``subscriber`` on the server loop with every update, until the returned function is called."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    def publish(self, update: JobUpdate) -> None:
+        """Pass an update on to all who subscribed; a fault of one does not keep it from the others."""
+        for subscriber in list(self._subscribers):
+            try:
+                subscriber(update)
+            except Exception:
+                log.exception("A subscriber failed on %s", type(update).__name__)
+
+    # --- making a job
+
+    async def _spec(self, definition: Definition, request: Request) -> JobSpec:
+        outputs = request.outputs if request.outputs is not None else tuple(o.name for o in definition.outputs)
+        known = {output.name for output in definition.outputs}
+        for name in outputs:
+            if name not in known:
+                raise NotFound(f"output of {definition.name!r}", name, near=sorted(known))
+        values = bind(definition, request.values)
+        return JobSpec(
+            definition_id=definition.id,
+            definition_version=definition.version,
+            definition_hash=definition.content_hash,
+            values=values,
+            outputs=outputs,
+            files=await self._input_files.collect(definition, outputs, values),
+            fidelity=request.fidelity,
+            selector=request.selector,
+            excluded_backends=request.excluded_backends,
+            max_attempts=request.max_attempts,
+            on_failure=request.on_failure,
+            priority=request.priority,
+            use_cache=request.use_cache,
+            time_limit_s=request.time_limit_s,
+        )
+
+    def _job(self, key: str, spec: JobSpec, request: Request) -> Job:
+        job_id = self._new_id()
+        return Job(
+            id=job_id,
+            run_id=request.run.id if request.run is not None else job_id,
+            key=key,
+            spec=spec,
+            status=JobStatus.QUEUED,
+            created_at=self._clock(),
+            node_id=request.node_id,
+            item_index=request.item_index,
+        )
+
+    def _join(self, key: str, ticket_id: str) -> Ticket | None:
+        job_id = self._by_key.get(key)
+        done = self._scheduler.future(job_id) if job_id is not None else None
+        if job_id is None or done is None:
+            return None
+        self._tickets.setdefault(job_id, set()).add(ticket_id)
+        return Ticket(ticket_id, job_id, done)
+
+    async def _reuse(self, job: Job, outputs: Mapping[str, Value], run: Run | None, ticket_id: str) -> Ticket:
+        done = await self._scheduler.admit_finished(job, Reused(outputs), run=_run_of(job, run))
+        return Ticket(ticket_id, job.id, done, cached=True)
+
+    # --- following a job
+
+    def _track(self, job: Job, done: asyncio.Future[Job]) -> None:
+        if job.spec.use_cache:
+            self._by_key.setdefault(job.key, job.id)
+        done.add_done_callback(lambda future: self._ended(job, future))
+
+    def _ended(self, job: Job, done: asyncio.Future[Job]) -> None:
+        self._forget(job)
+        if done.cancelled():
+            return
+        task = asyncio.create_task(self._keep(done.result()), name=f"keep result of {job.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _forget(self, job: Job) -> None:
+        if self._by_key.get(job.key) == job.id:
+            del self._by_key[job.key]
+        self._tickets.pop(job.id, None)
+
+    async def _keep(self, job: Job) -> None:
+        """Let go of a final job's inputs, keep its result for others, and end a run that was only this job."""
+        self._artifacts.release(job.id)
+        try:
+            if job.status is JobStatus.SUCCEEDED:
+                self._artifacts.lease(f"result of {job.id}", results_files(job.outputs))
+                if job.spec.use_cache:
+                    await self._results.put(job.key, job.id, job.outputs)
+            if job.run_id == job.id:
+                await self.end_run(job.run_id, _RUN_ENDS[job.status])
+        except StoreError as error:
+            log.warning("The result of job %s could not be kept for reuse: %s", job.id, error)
+
+
+def raise_failure(job: Job) -> None:
+    """Raise what a final job without a result amounts to; return for one that succeeded.
+
+    Raises:
+        JobCancelled: it was cancelled.
+        JobFailed: it failed; the message is the last cause's.
+    """
+    if job.status is JobStatus.SUCCEEDED:
+        return
+    message = job.failure.message if job.failure is not None else f"Job {job.id} is {job.status.value}."
+    if job.status is JobStatus.CANCELLED:
+        raise JobCancelled(message, job=job.id)
+    cause = job.failure.cause if job.failure is not None else Cause.INTERNAL
+    raise JobFailed(message, job=job.id, cause=cause.value)
+
+
+_RUN_ENDS = {
+    JobStatus.SUCCEEDED: RunStatus.SUCCEEDED,
+    JobStatus.FAILED: RunStatus.FAILED,
+    JobStatus.CANCELLED: RunStatus.CANCELLED,
+}
+
+
+def _run_of(job: Job, run: Run | None) -> Run:
+    return run if run is not None else Run(job.run_id, RunStatus.RUNNING, job.created_at)

@@ -1,0 +1,365 @@
+"""Takes one attempt from its definition to its outputs on one backend."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from ..backend.answers import CancelOutcome, Place
+from ..backend.carriers import carriers_for, collect_scalar
+from ..backend.peer import Farm, Inbox, Peer
+from ..backend.results import NodeOutput
+from ..domain import Attempt, AttemptStatus, Cause, Definition, Failure, FileRef, Job, Value
+from ..errors import (
+    BackendError,
+    BackendTimedOut,
+    BackendUnreachable,
+    ConnectionLost,
+    OrchestratorError,
+    PromptRejected,
+    StoreError,
+    ValueLost,
+)
+from ..machine.backends import HealthEvent, JobFaulted, JobSucceeded, ProbeFailed
+from ..machine.events import Accepted, CancelConfirmed, Event, Faulted, Succeeded, Unanswered
+from ..machine.jobs import JobState
+from ..workflow.fragments import Collector, Lowered
+from ..workflow.graph import class_type
+from ..workflow.patch import lower
+from .core import Feed
+from .faults import failure_of, failure_of_node
+from .follow import Follower, Patience, Verdict
+from .tracker import Ended, Tracker
+from .transfer import Traffic, Transfer
+from .updates import Publish
+
+log = logging.getLogger(__name__)
+
+Definitions = Callable[[str, int], Awaitable[Definition]]
+"""``await definitions(id, version)``."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What was, or is about to be, submitted for an attempt."""
+
+    lowered: Lowered
+    traffic: Traffic
+
+
+class AttemptExecutor:
+    """Carries attempts out on their backends and feeds what happens back."""
+
+    def __init__(
+        self,
+        farm: Farm,
+        transfer: Transfer,
+        definitions: Definitions,
+        *,
+        report: Callable[[str, HealthEvent], None],
+        released: Callable[[str], None],
+        publish: Publish,
+        clock: Callable[[], float],
+        patience: Patience | None = None,
+    ) -> None:
+        self._farm = farm
+        self._transfer = transfer
+        self._definitions = definitions
+        self._report = report
+        self._released = released
+        self._publish = publish
+        self._clock = clock
+        self._patience = patience or Patience()
+        self._prepared: dict[str, _Prepared] = {}
+
+    async def execute(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
+        """Lower, upload, submit, follow and collect."""
+        peer = self._farm.get(attempt.backend_id)
+        if peer is None:
+            await feed(state.job.id, _gone(attempt))
+            return
+        with peer.inbox(attempt.prompt_id) as inbox:
+            try:
+                prepared = await self._prepare(peer, state.job, attempt)
+                await peer.connect(self._patience.connect_s)
+            except OrchestratorError as error:
+                await self._fail(peer, attempt, error, feed)
+                return
+            if await self._submit(peer, attempt, prepared, feed):
+                await self._follow(peer, state.job, attempt, prepared, inbox, feed)
+
+    async def locate(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
+        """Find out what became of an attempt in doubt, and follow it from there."""
+        peer = self._farm.get(attempt.backend_id)
+        if peer is None:
+            await feed(state.job.id, _gone(attempt))
+            return
+        with peer.inbox(attempt.prompt_id) as inbox:
+            try:
+                prepared = self._prepared.get(attempt.id) or await self._lower(peer, state.job, attempt, Traffic())
+            except OrchestratorError as error:
+                await self._fail(peer, attempt, error, feed)
+                return
+            arrived = attempt.status is not AttemptStatus.SUBMITTING or await self._arrives(peer, attempt, prepared)
+            if arrived:
+                await self._follow(peer, state.job, attempt, prepared, inbox, feed, adrift=True)
+            else:
+                text = (
+                    f"{peer.backend.name} never got the job: its answer to the submit was lost, and so was the submit."
+                )
+                await feed(state.job.id, Faulted(attempt.id, Failure(Cause.SUBMIT_UNANSWERED, text)))
+
+    async def withdraw(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
+        """Remove the attempt's prompt from its backend and confirm."""
+        self._prepared.pop(attempt.id, None)
+        peer = self._farm.get(attempt.backend_id)
+        if peer is not None:
+            await self._withdraw(peer, attempt)
+        await feed(state.job.id, CancelConfirmed(attempt.id))
+
+    async def disown(self, attempt: Attempt) -> None:
+        """Keep looking for a prompt that was given up, and remove it if it appears."""
+        self._prepared.pop(attempt.id, None)
+        deadline = self._clock() + self._patience.disown_s
+        while self._clock() < deadline and (peer := self._farm.get(attempt.backend_id)) is not None:
+            try:
+                where = await peer.client.find(attempt.prompt_id)
+                if where.place is Place.FINISHED:
+                    return
+                if where.place is not Place.ABSENT:
+                    await peer.client.cancel(attempt.prompt_id)
+            except BackendError as error:
+                log.debug("Looking for given-up prompt %s on %s: %s", attempt.prompt_id, peer.backend.name, error)
+            await asyncio.sleep(self._patience.poll_s)
+
+    async def free_memory(self, backend_id: str) -> None:
+        """Ask a backend to unload its models."""
+        peer = self._farm.get(backend_id)
+        if peer is None:
+            return
+        try:
+            await peer.client.free(unload_models=True, free_memory=True)
+        except BackendError as error:
+            log.warning("%s could not be asked to free its memory: %s", peer.backend.name, error)
+
+    # --- before the submit
+
+    async def _prepare(self, peer: Peer, job: Job, attempt: Attempt) -> _Prepared:
+        traffic = Traffic()
+        prepared = await self._lower(peer, job, attempt, traffic)
+        self._prepared[attempt.id] = prepared
+        return prepared
+
+    async def _lower(self, peer: Peer, job: Job, attempt: Attempt, traffic: Traffic) -> _Prepared:
+        definition = await self._definitions(job.spec.definition_id, job.spec.definition_version)
+        names = await self._transfer.upload(peer, files_of(job), traffic)
+        carriers = await carriers_for(peer.infos, definition, job.spec)
+        infos = await peer.infos.many({class_type(node) for node in definition.prompt.values()} | carriers.infos.keys())
+        lowered = lower(
+            definition,
+            job.spec.values,
+            job.spec.outputs,
+            carriers=carriers,
+            attempt_id=attempt.id,
+            files=names,
+            file_inputs=job.spec.files,
+            infos=infos,
+        )
+        return _Prepared(lowered, traffic)
+
+    # --- the submit
+
+    async def _submit(self, peer: Peer, attempt: Attempt, prepared: _Prepared, feed: Feed) -> bool:
+        """Submit; return whether the backend has the prompt. Everything else has been fed to the job."""
+        try:
+            await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
+        except (BackendTimedOut, ConnectionLost) as error:
+            log.info("%s did not answer the submit of %s: %s", peer.backend.name, attempt.prompt_id, error)
+            await feed(attempt.job_id, Unanswered(attempt.id))
+            return False
+        except BackendError as error:
+            await self._fail(peer, attempt, error, feed)
+            return False
+        await feed(attempt.job_id, Accepted(attempt.id))
+        return True
+
+    async def _arrives(self, peer: Peer, attempt: Attempt, prepared: _Prepared) -> bool:
+        """Look for a prompt whose submit was not answered; send it once more to the same backend if it is not there."""
+        for send_again in (True, False):
+            if await self._appears(peer, attempt):
+                return True
+            if not send_again:
+                break
+            try:
+                await peer.connect(self._patience.connect_s)
+                await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
+            except BackendError as error:
+                log.info("%s did not take %s the second time: %s", peer.backend.name, attempt.prompt_id, error)
+            else:
+                return True
+        return False
+
+    async def _appears(self, peer: Peer, attempt: Attempt) -> bool:
+        """Whether the backend has the prompt, asking until it should have arrived. No answer is no news: True then."""
+        deadline = self._clock() + self._patience.arrive_s
+        while True:
+            try:
+                where = await peer.client.find(attempt.prompt_id)
+            except BackendUnreachable:
+                return True  # following finds out whether the backend comes back
+            except BackendError:
+                where = None
+            if where is not None and where.place is not Place.ABSENT:
+                return True
+            if self._clock() >= deadline:
+                return where is None
+            await asyncio.sleep(min(0.25, self._patience.poll_s))
+
+    # --- after the submit
+
+    async def _follow(
+        self,
+        peer: Peer,
+        job: Job,
+        attempt: Attempt,
+        prepared: _Prepared,
+        inbox: Inbox,
+        feed: Feed,
+        *,
+        adrift: bool = False,
+    ) -> None:
+        tracker = Tracker(attempt.prompt_id, prepared.lowered.prompt)
+
+        def fault_of(ended: Ended) -> Failure:
+            return self._fault_of(peer, prepared.lowered, ended)
+
+        follower = Follower(
+            peer, job, attempt, tracker, feed, fault_of, self._report, self._publish, self._patience, self._clock
+        )
+        verdict = await follower.follow(inbox, adrift=adrift)
+        if verdict is Verdict.ABSENT:
+            text = f"{peer.backend.name} no longer has the job: it was restarted, or its queue was cleared."
+            await feed(job.id, Faulted(attempt.id, Failure(Cause.VANISHED, text)))
+        elif verdict is Verdict.DONE:
+            self._released(job.id)
+            await self._collect(peer, attempt, prepared, follower, feed)
+        self._prepared.pop(attempt.id, None)
+
+    def _fault_of(self, peer: Peer, lowered: Lowered, ended: Ended) -> Failure:
+        name = peer.backend.name
+        if ended.interrupted:
+            return Failure(Cause.INTERRUPTED, f"Somebody interrupted the job on {name}.")
+        if ended.error is None:
+            raise ValueError("a prompt that ended well has no fault")
+        return failure_of_node(name, ended.error, lowered.node_ids)
+
+    async def _collect(self, peer: Peer, attempt: Attempt, prepared: _Prepared, follower: Follower, feed: Feed) -> None:
+        traffic, tracker = prepared.traffic, follower.tracker
+        try:
+            shown = await self._shown(peer, attempt, prepared.lowered.collectors, follower)
+            outputs = {
+                name: await self._value(peer, attempt, collector, shown, tracker, traffic)
+                for name, collector in prepared.lowered.collectors.items()
+            }
+        except StoreError:
+            raise
+        except OrchestratorError as error:
+            failure = Failure(Cause.OUTPUT_INVALID, f"The result could not be fetched. {error}")
+            self._report(peer.backend.id, JobFaulted(failure.message))
+            await feed(
+                attempt.job_id,
+                Faulted(
+                    attempt.id,
+                    failure,
+                    uploaded_bytes=traffic.uploaded_bytes,
+                    downloaded_bytes=traffic.downloaded_bytes,
+                ),
+            )
+            return
+        self._report(peer.backend.id, JobSucceeded())
+        event = Succeeded(attempt.id, outputs, traffic.uploaded_bytes, traffic.downloaded_bytes)
+        await feed(attempt.job_id, event)
+
+    async def _shown(
+        self, peer: Peer, attempt: Attempt, collectors: Mapping[str, Collector], follower: Follower
+    ) -> Mapping[str, NodeOutput]:
+        """Return what the collectors' nodes showed: from the socket if it told all, else from the history."""
+        wanted = {collector.node_id for collector in collectors.values()}
+        if wanted <= follower.tracker.outputs.keys():
+            return follower.tracker.outputs
+        if follower.entry is None:
+            deadline = self._clock() + self._patience.arrive_s
+            # The history entry is written after the message of success.
+            while (entry := await peer.client.history(attempt.prompt_id)) is None and self._clock() < deadline:
+                await asyncio.sleep(0.05)
+            follower.entry = entry
+        return follower.entry.outputs if follower.entry is not None else {}
+
+    async def _value(
+        self,
+        peer: Peer,
+        attempt: Attempt,
+        collector: Collector,
+        shown: Mapping[str, NodeOutput],
+        tracker: Tracker,
+        traffic: Traffic,
+    ) -> Value:
+        output = shown.get(collector.node_id, NodeOutput())
+        if collector.is_text:
+            texts = output.values.get(collector.key, ())
+            if texts:
+                return Value(collector.type, collect_scalar(collector.type, [str(t) for t in texts]))
+        elif files := output.files.get(collector.key, ()):
+            refs = await self._transfer.download(peer, files, traffic, owner=attempt.job_id)
+            return Value(collector.type, files=refs)
+        reason = f" ({tracker.blocked.message})" if tracker.blocked is not None else ""
+        raise ValueLost(f"{peer.backend.name} gave nothing for the output {collector.output!r}{reason}.")
+
+    # --- ends
+
+    async def _fail(self, peer: Peer, attempt: Attempt, error: OrchestratorError, feed: Feed) -> None:
+        """Feed an error from before the prompt was in the backend's queue."""
+        if isinstance(error, StoreError):
+            raise error
+        unreachable = isinstance(error, BackendUnreachable)
+        if isinstance(error, BackendError) and not isinstance(error, PromptRejected):
+            self._report(peer.backend.id, ProbeFailed(str(error), refused=unreachable))
+        await feed(attempt.job_id, Faulted(attempt.id, failure_of(error), sent=not unreachable))
+
+    async def _withdraw(self, peer: Peer, attempt: Attempt) -> None:
+        """Cancel until the backend has the prompt no more, or does not answer for so long that nobody can tell."""
+        deadline = self._clock() + self._patience.lost_s
+        arrival = self._clock() + (self._patience.arrive_s if attempt.status is AttemptStatus.SUBMITTING else 0.0)
+        while self._clock() < deadline:
+            try:
+                outcome = await peer.client.cancel(attempt.prompt_id)
+                if outcome is CancelOutcome.UNSUPPORTED:
+                    log.warning(
+                        "%s cannot interrupt a single prompt (it needs ComfyUI 0.3.57): %s runs to its end there",
+                        peer.backend.name,
+                        attempt.prompt_id,
+                    )
+                    return
+                gone = outcome is CancelOutcome.DEQUEUED or not await self._still_there(peer, attempt)
+                if gone and self._clock() >= arrival:
+                    return
+            except BackendUnreachable:
+                return  # its process is gone, and its queue with it
+            except BackendError as error:
+                log.info("Cancelling %s on %s: %s", attempt.prompt_id, peer.backend.name, error)
+            await asyncio.sleep(min(0.25, self._patience.poll_s))
+
+    async def _still_there(self, peer: Peer, attempt: Attempt) -> bool:
+        where = await peer.client.find(attempt.prompt_id)
+        return where.place in (Place.PENDING, Place.RUNNING)
+
+
+def files_of(job: Job) -> list[FileRef]:
+    """Return every stored file that a job takes to its backend."""
+    return [*job.spec.files.values(), *(ref for value in job.spec.values.values() for ref in value.files)]
+
+
+def _gone(attempt: Attempt) -> Event:
+    return Faulted(attempt.id, Failure(Cause.VANISHED, "The backend was removed while it had the job."))

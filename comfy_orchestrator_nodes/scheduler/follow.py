@@ -1,0 +1,222 @@
+"""Follows one submitted prompt to its end, whatever happens to the socket or the backend in between.
+
+Messages of the socket are a hint; the queue and the history are the truth. As long as the socket that submitted the prompt
+stands, its messages tell all. Once it broke, messages of this prompt go nowhere (they are addressed to the old client
+id), so the follower is *adrift* and asks queue and history until the prompt is found finished or gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..backend.answers import HistoryEntry, HistoryStatus, Place
+from ..backend.messages import Connected, Disconnected, Executing, Preview, Status
+from ..backend.peer import Inbox, Peer
+from ..backend.results import NodeError
+from ..domain import Attempt, Cause, Failure, Job
+from ..errors import BackendError, BackendUnreachable
+from ..machine.backends import HealthEvent, ProbeFailed
+from ..machine.events import Event, Faulted, Found, Started, Vanished
+from .tracker import Advanced, Began, Ended, Tracker
+from .updates import JobPreviewed, JobProgressed, Publish
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for what, in seconds."""
+
+    connect_s: float = 10.0
+    """For the socket to stand before a prompt is submitted."""
+    poll_s: float = 1.0
+    """Between two look-ups while adrift."""
+    stall_s: float = 600.0
+    """Without any message of a running prompt: loading a large model over a slow disk is silent for minutes."""
+    lost_s: float = 60.0
+    """For a backend that stopped answering to come back with the prompt."""
+    refused_s: float = 5.0
+    """The same when connections are refused: its process is gone, and its queue with it."""
+    arrive_s: float = 3.0
+    """For a submit that was not answered to appear in the queue after all."""
+    disown_s: float = 600.0
+    """For how long a prompt that was given up is looked for."""
+
+
+class Verdict(Enum):
+    """How following ended."""
+
+    DONE = auto()
+    """The prompt ended well; its outputs can be collected."""
+    OVER = auto()
+    """The end, whatever it was, has been fed to the job."""
+    ABSENT = auto()
+    """The backend answers and has the prompt neither in its queue nor in its history."""
+
+
+@dataclass
+class Follower:
+    """Follows one attempt. ``tracker.outputs`` or ``entry`` hold what it showed."""
+
+    peer: Peer
+    job: Job
+    attempt: Attempt
+    tracker: Tracker
+    feed: Callable[[str, Event], Awaitable[None]]
+    fault_of: Callable[[Ended], Failure]
+    report: Callable[[str, HealthEvent], None]
+    publish: Publish
+    patience: Patience
+    clock: Callable[[], float]
+    entry: HistoryEntry | None = None
+    _adrift: bool = False
+    _lost_since: float | None = None
+    _refusals_since: float | None = None
+    _quiet_since: float = 0.0
+    _began_at: float | None = None
+
+    async def follow(self, inbox: Inbox, *, adrift: bool = False) -> Verdict:
+        """Read messages until the prompt is over."""
+        self._adrift = adrift
+        self._quiet_since = self.clock()
+        if adrift and (verdict := await self._look_up()) is not None:
+            return verdict
+        while True:
+            verdict = await self._next(inbox)
+            if verdict is not None:
+                return verdict
+
+    async def _next(self, inbox: Inbox) -> Verdict | None:
+        limit = self.job.spec.time_limit_s
+        if limit is not None and self._ran_s() >= limit:
+            return await self._give_up(Cause.STALLED, f"took longer than the job's limit of {limit:g} s")
+        try:
+            message = await asyncio.wait_for(inbox.get(), self._wait_s())
+        except asyncio.TimeoutError:
+            return await self._after_silence()
+        if isinstance(message, Disconnected):
+            self._adrift = True
+            return await self._look_up()
+        if isinstance(message, Connected):
+            return await self._look_up() if self._adrift else None
+        if isinstance(message, Status):
+            # Every client hears of each change of the queue: the moment to ask for ours when nothing else tells.
+            return await self._look_up() if self._adrift else None
+        if isinstance(message, Preview):
+            self._show(message)
+            return None
+        notable = self.tracker.read(message)
+        self._quiet_since = self.clock()
+        if isinstance(notable, Began):
+            await self._begin()
+        elif isinstance(notable, Advanced):
+            self._progress(notable)
+        elif isinstance(notable, Ended):
+            return await self._ended(notable)
+        if isinstance(message, Executing) and message.node_id is None and message.prompt_id is not None:
+            # The prompt is over though no message told how: the history does.
+            return await self._look_up()
+        return None
+
+    def _wait_s(self) -> float:
+        if self._adrift:
+            return self.patience.poll_s
+        limit = self.job.spec.time_limit_s
+        if limit is None or self._began_at is None:
+            return self.patience.stall_s
+        return min(self.patience.stall_s, max(0.0, limit - self._ran_s()))
+
+    def _ran_s(self) -> float:
+        return self.clock() - self._began_at if self._began_at is not None else 0.0
+
+    async def _after_silence(self) -> Verdict | None:
+        verdict = await self._look_up()
+        if verdict is not None or self._lost_since is not None:
+            return verdict
+        quiet_s = self.clock() - self._quiet_since
+        if not self._adrift and quiet_s >= self.patience.stall_s:
+            return await self._give_up(Cause.STALLED, f"sent nothing for {quiet_s:.0f} s while it ran the job")
+        return None
+
+    async def _look_up(self) -> Verdict | None:
+        """Ask the backend where the prompt is."""
+        if self.peer.closed:
+            return await self._give_up(Cause.VANISHED, "was removed or edited while it had the job")
+        try:
+            where = await self.peer.client.find(self.attempt.prompt_id)
+        except BackendError as error:
+            return await self._unanswered(error)
+        self._refusals_since = None
+        if where.place is Place.ABSENT:
+            return Verdict.ABSENT
+        if where.entry is not None:
+            self.entry = where.entry
+            return await self._ended(_ending(where.entry))
+        await self._seen(running=where.place is Place.RUNNING)
+        return None
+
+    async def _seen(self, *, running: bool) -> None:
+        if self._lost_since is not None:
+            self._lost_since = None
+            await self._fed(Found(self.attempt.id, running=running))
+        elif running and self.tracker.begin():
+            await self._begin()
+
+    async def _begin(self) -> None:
+        self._began_at = self.clock()
+        await self._fed(Started(self.attempt.id))
+
+    async def _unanswered(self, error: BackendError) -> Verdict | None:
+        now = self.clock()
+        refused = isinstance(error, BackendUnreachable)
+        self.report(self.peer.backend.id, ProbeFailed(str(error), refused=refused))
+        self._refusals_since = (self._refusals_since or now) if refused else None
+        if self._lost_since is None:
+            self._lost_since = now
+            await self._fed(Vanished(self.attempt.id))
+        if self._refusals_since is not None and now - self._refusals_since >= self.patience.refused_s:
+            return await self._give_up(Cause.VANISHED, f"is gone while it had the job ({error})")
+        if now - self._lost_since >= self.patience.lost_s:
+            return await self._give_up(Cause.VANISHED, f"did not answer for {self.patience.lost_s:g} s ({error})")
+        self._adrift = True
+        return None
+
+    async def _ended(self, ended: Ended) -> Verdict:
+        if ended.well:
+            return Verdict.DONE
+        await self._fed(Faulted(self.attempt.id, self.fault_of(ended)))
+        return Verdict.OVER
+
+    async def _give_up(self, cause: Cause, what: str) -> Verdict:
+        await self._fed(Faulted(self.attempt.id, Failure(cause, f"{self.peer.backend.name} {what}.")))
+        return Verdict.OVER
+
+    async def _fed(self, event: Event) -> None:
+        await self.feed(self.job.id, event)
+
+    def _progress(self, advanced: Advanced) -> None:
+        self.publish(
+            JobProgressed(
+                self.job.id,
+                self.peer.backend.id,
+                advanced.done_ratio,
+                advanced.node_id,
+                self.tracker.class_type(advanced.node_id),
+            )
+        )
+
+    def _show(self, preview: Preview) -> None:
+        if preview.prompt_id is not None or self.tracker.began:
+            self.publish(JobPreviewed(self.job.id, self.peer.backend.id, preview.image, preview.media_type))
+
+
+def _ending(entry: HistoryEntry) -> Ended:
+    if entry.status is HistoryStatus.INTERRUPTED:
+        return Ended(interrupted=True)
+    if entry.status is HistoryStatus.ERROR and entry.error is None:
+        return Ended(error=NodeError(None, None, "", "the prompt failed, and its history entry does not say why"))
+    return Ended(error=entry.error)

@@ -1,0 +1,302 @@
+"""All the parts of a master, built and wired: everything but ComfyUI itself. Used by the extension, tests and benchmarks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .backend.client import ComfyClient
+from .backend.object_info import ObjectInfoCache
+from .backend.peer import Farm, Peer
+from .domain import Backend, Cause, Definition
+from .errors import OrchestratorError
+from .health import HealthMonitor, ProbeTimes
+from .machine.backends import BackendHealth
+from .orchestrator.backends import BackendRegistry
+from .orchestrator.inputs import InputFiles, Locate
+from .orchestrator.jobs import Orchestrator
+from .orchestrator.library import Library
+from .orchestrator.snapshot import Publisher
+from .placement import Estimates
+from .scheduler.attempt import AttemptExecutor
+from .scheduler.backlog import PLACEMENT_WAIT_S, Backlog
+from .scheduler.core import DECISION_LIMIT_S, Scheduler
+from .scheduler.follow import Patience
+from .scheduler.qualify import Qualifier
+from .scheduler.transfer import Transfer
+from .scheduler.updates import JobChanged, JobUpdate
+from .store.artifacts import DEFAULT_LIMIT_BYTES, ArtifactStore
+from .store.attempts import AttemptRepository
+from .store.backends import BackendRepository
+from .store.database import Database
+from .store.definitions import DefinitionRepository
+from .store.events import EventRepository
+from .store.jobs import JobRepository
+from .store.results import ResultCache
+from .store.runs import RunRepository
+from .store.settings import SettingRepository
+
+log = logging.getLogger(__name__)
+
+DATABASE_NAME = "orchestrator.sqlite3"
+ESTIMATES_KEY = "placement.estimates"
+SAVE_ESTIMATES_S = 60.0
+
+
+def new_uuid() -> str:
+    """Return a lower-case UUID: what newer ComfyUI versions demand of a prompt_id."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may tune. Times in seconds, sizes in bytes."""
+
+    artifact_limit_bytes: int = DEFAULT_LIMIT_BYTES
+    placement_wait_s: float = PLACEMENT_WAIT_S
+    decision_limit_s: float = DECISION_LIMIT_S
+    patience: Patience = field(default_factory=Patience)
+    probes: ProbeTimes = field(default_factory=ProbeTimes)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running master. Everything in it lives on the loop it was opened on, except ``artifacts`` and ``publisher``."""
+
+    orchestrator: Orchestrator
+    registry: BackendRegistry
+    library: Library
+    publisher: Publisher
+    artifacts: ArtifactStore
+    farm: Farm
+    health: HealthMonitor
+    qualifier: Qualifier
+    jobs: JobRepository
+    attempts: AttemptRepository
+    runs: RunRepository
+    events: EventRepository
+    settings: SettingRepository
+    database: Database
+
+
+@asynccontextmanager
+async def open_service(
+    folder: Path,
+    local: Backend,
+    locate: Locate,
+    *,
+    clock: Callable[[], float],
+    publisher: Publisher | None = None,
+    settings: Settings | None = None,
+    backends_changed: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Service]:
+    """Open the store in ``folder`` and start to work; everything is closed again when the block ends.
+
+    The caller holds the lock of ``store.lock`` on the database.
+
+    Args:
+        folder: where the database and the artifacts are kept.
+        local: this server as a backend.
+        locate: finds a file that loader nodes name on this server.
+        clock: seconds since the epoch.
+        publisher: where snapshots for other threads are published.
+        settings: what the user tuned.
+        backends_changed: called when a backend was added, edited, removed or changed its status.
+
+    Raises:
+        StoreError: the store cannot be opened; the message says what to do.
+    """
+    tuned = settings or Settings()
+    published = publisher or Publisher()
+    artifacts = await asyncio.to_thread(
+        ArtifactStore, folder / "artifacts", limit_bytes=tuned.artifact_limit_bytes, clock=clock
+    )
+    database = await Database.open(folder / DATABASE_NAME, clock=clock)
+    try:
+        parts = _Parts(database, artifacts, published, locate, clock, tuned, backends_changed)
+        await parts.start(local)
+        try:
+            yield parts.service
+        finally:
+            await parts.stop()
+    finally:
+        await database.close()
+
+
+class _Parts:
+    """Wires the parts. Callbacks between siblings are bound here, because siblings do not import each other."""
+
+    def __init__(
+        self,
+        database: Database,
+        artifacts: ArtifactStore,
+        publisher: Publisher,
+        locate: Locate,
+        clock: Callable[[], float],
+        settings: Settings,
+        backends_changed: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._backends_changed = backends_changed
+        jobs, attempts = JobRepository(database), AttemptRepository(database)
+        self._settings = SettingRepository(database)
+        self.farm = Farm(self._open_peer)
+        self.health = HealthMonitor(
+            self._probe, clock=clock, changed=self._health_changed, name_of=self.farm.name, times=settings.probes
+        )
+        self.library = Library(DefinitionRepository(database), publisher, clock=clock)
+        self.qualifier = Qualifier(self.farm, self._definition, clock=clock, changed=self._wake)
+        transfer = Transfer(artifacts)
+        self.backlog = Backlog(
+            self.farm,
+            self.qualifier,
+            transfer,
+            Estimates(),
+            health=self.health.of,
+            clock=clock,
+            new_id=new_uuid,
+            placement_wait_s=settings.placement_wait_s,
+        )
+        executor = AttemptExecutor(
+            self.farm,
+            transfer,
+            self._definition,
+            report=self.health.report,
+            released=self.backlog.release,
+            publish=self._publish,
+            clock=clock,
+            patience=settings.patience,
+        )
+        self.scheduler = Scheduler(
+            jobs,
+            executor,
+            self.backlog,
+            clock=clock,
+            publish=self._publish,
+            decision_limit_s=settings.decision_limit_s,
+        )
+        self.orchestrator = Orchestrator(
+            scheduler=self.scheduler,
+            backlog=self.backlog,
+            jobs=jobs,
+            attempts=attempts,
+            runs=RunRepository(database),
+            results=ResultCache(database, artifacts),
+            artifacts=artifacts,
+            definition=self._definition,
+            input_files=InputFiles(artifacts, self.farm, locate),
+            clock=clock,
+            new_id=new_uuid,
+        )
+        self.registry = BackendRegistry(
+            BackendRepository(database),
+            self.farm,
+            self.health,
+            self.qualifier,
+            publisher,
+            clock=clock,
+            new_id=new_uuid,
+            changed=self._wake_and_tell,
+        )
+        self.service = Service(
+            orchestrator=self.orchestrator,
+            registry=self.registry,
+            library=self.library,
+            publisher=publisher,
+            artifacts=artifacts,
+            farm=self.farm,
+            health=self.health,
+            qualifier=self.qualifier,
+            jobs=jobs,
+            attempts=attempts,
+            runs=RunRepository(database),
+            events=EventRepository(database),
+            settings=self._settings,
+            database=database,
+        )
+        self._saver: asyncio.Task[None] | None = None
+
+    async def start(self, local: Backend) -> None:
+        await self._restore_estimates()
+        await self.library.start()
+        await self.registry.start(local)
+        self.backlog.start(self.scheduler.feed)
+        await self.orchestrator.start()
+        self._saver = asyncio.create_task(self._save_estimates_regularly(), name="save estimates")
+
+    async def stop(self) -> None:
+        if self._saver is not None:
+            self._saver.cancel()
+            await asyncio.gather(self._saver, return_exceptions=True)
+        await self.backlog.close()
+        await self.scheduler.close()
+        await self.orchestrator.close()
+        await self.qualifier.close()
+        await self.health.close()
+        await self.farm.close()
+        await self._save_estimates()
+
+    def _open_peer(self, backend: Backend) -> Peer:
+        client = ComfyClient(backend)
+        peer = Peer(backend, client, ObjectInfoCache(client))
+        peer.on_status = self._wake
+        return peer
+
+    async def _probe(self, backend_id: str) -> float:
+        peer = self.farm.get(backend_id)
+        if peer is None:
+            return 0.0
+        known = peer.capabilities
+        latency_s = await peer.probe(self._clock())
+        if peer.capabilities is not known:
+            self._wake_and_tell()
+        return latency_s
+
+    async def _definition(self, definition_id: str, version: int | None) -> Definition:
+        return await self.library.version(definition_id, version)
+
+    def _publish(self, update: JobUpdate) -> None:
+        if isinstance(update, JobChanged):
+            self._learn_memory(update)
+        self.orchestrator.publish(update)
+
+    def _learn_memory(self, update: JobChanged) -> None:
+        attempt = update.attempt
+        if update.kind == "faulted" and attempt is not None and attempt.failure is not None:
+            if attempt.failure.cause is Cause.OUT_OF_MEMORY:
+                self.backlog.out_of_memory(update.job.spec.definition_hash, attempt.backend_id)
+
+    def _health_changed(self, backend_id: str, before: BackendHealth, after: BackendHealth) -> None:
+        self._wake_and_tell()
+
+    def _wake(self) -> None:
+        self.backlog.wake()
+
+    def _wake_and_tell(self) -> None:
+        self._wake()
+        self._backends_changed()
+
+    async def _restore_estimates(self) -> None:
+        stored = await self._settings.get(ESTIMATES_KEY)
+        if stored is None:
+            return
+        try:
+            self.backlog.estimates = Estimates.restore(stored)
+        except OrchestratorError as error:
+            log.warning("What was learned of run times cannot be read and is learned anew: %s", error)
+
+    async def _save_estimates_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_ESTIMATES_S)
+            await self._save_estimates()
+
+    async def _save_estimates(self) -> None:
+        try:
+            await self._settings.put(ESTIMATES_KEY, self.backlog.estimates.snapshot())
+        except OrchestratorError as error:
+            log.warning("What was learned of run times could not be saved: %s", error)
