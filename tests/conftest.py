@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.support.farm"]
+pytest_plugins = ["tests.support.collection", "tests.support.farm"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
