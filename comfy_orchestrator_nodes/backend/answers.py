@@ -180,6 +180,7 @@ def parse_rejection(value: Json) -> Rejection:
         kind = "missing_node_type"
         node, class_type = missing
         node_errors = {**node_errors, node: ({**one, "type": kind, "class_type": class_type},)}
+        return Rejection(kind, f"{one['message'].rstrip('.')} (node {node})", node_errors)
     return Rejection(kind, _sentence(one, node_errors), node_errors)
 
 
