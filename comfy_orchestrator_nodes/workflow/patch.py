@@ -42,7 +42,8 @@ def lower(
         files: SHA-256 of each file to the annotated name under which this backend has it.
         file_inputs: stored copies of files that loader nodes name without being exposed: name as written -> file. A
             name that is absent here is left for the backend to find in its own folders.
-        infos: the backend's node classes; names are spelled and choices checked by them.
+        infos: every class of the definition that the backend has; names are spelled and choices checked by them.
+            Without any, nothing is checked.
 
     Raises:
         NotFound: an output or a parameter of that name does not exist.
@@ -70,7 +71,7 @@ def lower(
         prompt,
         collectors,
         {node_id: draft.stands_for[node_id] for node_id in prompt if node_id in draft.stands_for},
-        missing(prompt, infos),
+        missing({node_id: node for node_id, node in prompt.items() if node_id in definition.prompt}, infos),
     )
 
 
