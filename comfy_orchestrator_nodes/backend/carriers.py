@@ -164,6 +164,11 @@ class PlainCarriers:
         self._infos = infos
 
     @property
+    def by_file(self) -> bool:
+        """True: values are uploaded as files that LoadImage and the like read."""
+        return True
+
+    @property
     def infos(self) -> Mapping[str, NodeInfo]:
         """The node classes that they are made of."""
         return self._infos

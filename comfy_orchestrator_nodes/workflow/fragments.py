@@ -55,6 +55,11 @@ class Exit:
 class Carriers(Protocol):
     """How values enter and leave one backend."""
 
+    @property
+    def by_file(self) -> bool:
+        """Whether the names given to ``enter`` are files that the backend's own loader nodes can read too."""
+        ...
+
     def enter(self, type_: str, names: Sequence[str], make_id: MakeId) -> Entry:
         """Build what loads the uploaded files ``names`` (as the backend spells them), in order, as one value.
 

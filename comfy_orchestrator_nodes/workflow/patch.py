@@ -148,7 +148,7 @@ class _Draft:
         if kind in MARKERS:
             entry = self._enter(parameter, names)
             self._redirects[parameter.node_id, 0] = list(entry.link)
-        elif len(names) == 1 and parameter.type != "MASK":
+        elif self._carriers.by_file and len(names) == 1 and parameter.type != "MASK":
             self.set_constant(parameter.node_id, parameter.input_name, names[0])
         else:
             self._replace_loader(parameter, names, infos.get(kind))
