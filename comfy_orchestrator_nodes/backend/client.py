@@ -91,6 +91,10 @@ class ComfyClient:
         """
         return self._connection.listen()
 
+    def hurry(self) -> None:
+        """Open a broken socket again at once: somebody knows that the backend answers. Otherwise nothing happens."""
+        self._connection.hurry()
+
     async def submit(
         self,
         prompt: Prompt,

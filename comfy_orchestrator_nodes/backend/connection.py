@@ -46,6 +46,7 @@ class Connection:
         self._client_id: str | None = None
         self._listening = False
         self._stop = asyncio.Event()
+        self._pause_over = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._socket: Socket | None = None
         self._kinds_logged: set[str] = set()
@@ -76,28 +77,39 @@ class Connection:
             self._session = None
             await session.close()
 
+    def hurry(self) -> None:
+        """End the pause before the next try, because somebody knows that the backend answers again."""
+        self._pause_over.set()
+
     async def aclose(self) -> None:
         """End ``listen``, also while it is connecting, and close the socket."""
         self._stop.set()
+        self._pause_over.set()
         if self._socket is not None:
             await self._socket.close()
         if self._session is not None:
             await self._session.close()
 
     async def _for_ever(self, session: aiohttp.ClientSession) -> AsyncGenerator[Message, None]:
+        now = asyncio.get_running_loop().time
         failures = 0
         down = False
         while not self._stop.is_set():
             error: BackendError | None = None
+            began = now()
+            self._pause_over.clear()
             try:
                 async with aclosing(self._one_socket(session)) as messages:
                     async for message in messages:
-                        failures, down = 0, False
+                        down = False
                         yield message
             except BackendError as caught:
                 error = caught
             if self._stop.is_set():
                 return
+            if not down and now() - began >= self._http.timeouts.retry_max_s:
+                # It was a good connection. One that breaks at once each time must not be opened in a tight loop.
+                failures = 0
             if not down:
                 down = True
                 yield Disconnected(error or ConnectionLost(self._http.name, "the backend closed the socket."))
@@ -210,11 +222,11 @@ class Connection:
         """Wait before the next try: doubling, and a random half of it, so that masters do not come in step."""
         longest = self._http.timeouts.retry_max_s
         step = min(longest, self._http.timeouts.retry_min_s * 2.0 ** min(failures, 30))
-        stopped = asyncio.ensure_future(self._stop.wait())
+        over = asyncio.ensure_future(self._pause_over.wait())
         try:
-            await asyncio.wait({stopped}, timeout=step * (0.5 + self._jitter() / 2))
+            await asyncio.wait({over}, timeout=step * (0.5 + self._jitter() / 2))
         finally:
-            stopped.cancel()
+            over.cancel()
 
 
 class _Redirected(Exception):

@@ -48,7 +48,7 @@ _FRAMING_HEADERS = frozenset(
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long a backend may take, in seconds."""
+    """How long a backend may take, in seconds; but for ``connect_s`` counted from when the connection stands."""
 
     connect_s: float = 5.0
     """For a connection: name look-up, TCP and TLS."""
@@ -163,8 +163,14 @@ class Http:
         )
 
     def timeout(self, total_s: float | None, *, idle_s: float | None = None) -> aiohttp.ClientTimeout:
-        """Return aiohttp's form of a time-out that always bounds the connecting, too."""
-        return aiohttp.ClientTimeout(total=total_s, connect=self.timeouts.connect_s, sock_read=idle_s)
+        """Return aiohttp's form of a time-out that always bounds the connecting, too.
+
+        aiohttp counts the connecting into the total; adding it keeps the two apart, so that a backend that cannot be
+        connected to is never taken for one that does not answer.
+        """
+        connect_s = self.timeouts.connect_s
+        total = None if total_s is None else connect_s + total_s
+        return aiohttp.ClientTimeout(total=total, connect=connect_s, sock_read=idle_s)
 
     @asynccontextmanager
     async def request(
@@ -314,8 +320,10 @@ class Http:
             return BackendTimedOut(self.name, "the connection stands, but no answer came in time.")
         if isinstance(error, (aiohttp.ClientResponseError, aiohttp.InvalidURL)):
             return ProtocolViolation(self.name, f"{self.base_url} does not answer as an HTTP server should.")
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return ConnectionLost(self.name, f"the connection broke off ({reason}).")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return ConnectionLost(self.name, "the answer was cut short.")
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it hung up"
+        return ConnectionLost(self.name, f"the connection broke off before the answer came: {reason}.")
 
     async def aclose(self) -> None:
         """Close every connection. Requests under way end with ``ConnectionLost``."""
