@@ -38,10 +38,10 @@ def client_of(
 
 async def failure(client: ComfyClient, verb: str = "ping") -> BackendError:
     """Return what a request raises."""
-    verbs = {"ping": client.ping, "submit": lambda: client.submit(PROMPT, prompt_id=str(uuid.uuid4()))}
     async with client:
+        asked = client.ping() if verb == "ping" else client.submit(PROMPT, prompt_id=str(uuid.uuid4()))
         with pytest.raises(BackendError) as caught:
-            await verbs[verb]()
+            await asked
     return caught.value
 
 
