@@ -1,4 +1,4 @@
-"""All the parts of a master, built and wired: everything but ComfyUI itself. Used by the extension, tests and benchmarks."""
+"""All the parts of a master, built and wired: everything but ComfyUI itself. Also what tests and benchmarks open."""
 
 from __future__ import annotations
 
@@ -267,9 +267,9 @@ class _Parts:
 
     def _learn_memory(self, update: JobChanged) -> None:
         attempt = update.attempt
-        if update.kind == "faulted" and attempt is not None and attempt.failure is not None:
-            if attempt.failure.cause is Cause.OUT_OF_MEMORY:
-                self.backlog.out_of_memory(update.job.spec.definition_hash, attempt.backend_id)
+        failure = attempt.failure if attempt is not None and update.kind == "faulted" else None
+        if attempt is not None and failure is not None and failure.cause is Cause.OUT_OF_MEMORY:
+            self.backlog.out_of_memory(update.job.spec.definition_hash, attempt.backend_id)
 
     def _health_changed(self, backend_id: str, before: BackendHealth, after: BackendHealth) -> None:
         self._wake_and_tell()

@@ -228,6 +228,27 @@ class Orchestrator:
             raise NotFound("job under way", job_id)
         return await self._backlog.explain(state)
 
+    async def could_run(self, request: Request) -> bool:
+        """Whether some backend could run the request now, or may turn out to once it is reached.
+
+        Its values do not matter here, apart from choices such as model names.
+
+        Raises:
+            NotFound: there is no such definition, version or output.
+        """
+        definition = await self._definition(request.definition_id, request.definition_version)
+        outputs = request.outputs if request.outputs is not None else tuple(o.name for o in definition.outputs)
+        spec = JobSpec(
+            definition.id,
+            definition.version,
+            definition.content_hash,
+            {name: value for name, value in request.values.items() if isinstance(value, Value)},
+            outputs,
+            selector=request.selector,
+            excluded_backends=request.excluded_backends,
+        )
+        return await self._backlog.could_run(spec)
+
     async def end_run(self, run_id: str, status: RunStatus) -> None:
         """Note how a run ended; a no-op if that is known already, or no job of it was ever stored."""
         try:
@@ -245,7 +266,7 @@ class Orchestrator:
         for subscriber in list(self._subscribers):
             try:
                 subscriber(update)
-            except Exception:
+            except Exception:  # noqa: PERF203 - one by one is the point
                 log.exception("A subscriber failed on %s", type(update).__name__)
 
     # --- making a job

@@ -37,6 +37,8 @@ from .updates import Publish
 
 log = logging.getLogger(__name__)
 
+HISTORY_RETRY_S = 0.05
+
 Definitions = Callable[[str, int], Awaitable[Definition]]
 """``await definitions(id, version)``."""
 
@@ -291,10 +293,11 @@ class AttemptExecutor:
             return follower.tracker.outputs
         if follower.entry is None:
             deadline = self._clock() + self._patience.arrive_s
-            # The history entry is written after the message of success.
-            while (entry := await peer.client.history(attempt.prompt_id)) is None and self._clock() < deadline:
-                await asyncio.sleep(0.05)
-            follower.entry = entry
+            while follower.entry is None and self._clock() < deadline:
+                follower.entry = await peer.client.history(attempt.prompt_id)
+                if follower.entry is None:
+                    # The history entry is written after the message of success.
+                    await asyncio.sleep(HISTORY_RETRY_S)
         return follower.entry.outputs if follower.entry is not None else {}
 
     async def _value(

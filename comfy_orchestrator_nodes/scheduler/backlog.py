@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..backend.peer import Farm, Peer
-from ..domain import LOCAL_BACKEND_ID, BackendStatus, Cause, Failure, FileRef, JobStatus
+from ..domain import LOCAL_BACKEND_ID, BackendStatus, Cause, Failure, FileRef, JobSpec, JobStatus
 from ..errors import NoBackendQualifies, NotFound, OrchestratorError
 from ..machine.backends import BackendHealth
 from ..machine.events import Placed, Unplaceable
@@ -166,6 +166,23 @@ class Backlog:
         needs = await self._qualifier.needs(state.job.spec)
         waiting = _Waiting(state, needs, tuple(files_of(state.job)))
         return explain(self._job_view(waiting), self._backend_views(), self.estimates, self._clock())
+
+    async def could_run(self, spec: JobSpec) -> bool:
+        """Whether some backend could run such a job now, or may turn out to once it is reached.
+
+        Raises:
+            NotFound: the definition is gone.
+        """
+        needs = await self._qualifier.needs(spec)
+        for peer in self._farm:
+            if _by_choice(peer, spec.selector, spec.excluded_backends) is not None:
+                continue
+            health = self._health(peer.backend.id)
+            if health.status is BackendStatus.UNKNOWN:
+                return True
+            if health.usable and await self._qualifier.able(needs, peer):
+                return True
+        return False
 
     # --- the loop
 

@@ -258,7 +258,7 @@ class Scheduler:
                 await self.feed(live.state.job.id, Faulted(attempt.id, Failure(Cause.INTERNAL, message)))
 
     def _abandon(self, live: _Live, error: StoreError) -> None:
-        """Tell whoever waits that the job cannot be stored; its rows stay as they are, for the next start to resolve."""
+        """Tell whoever waits that the job cannot be stored; its rows stay as they are, for the next start."""
         log.error("Job %s cannot be stored: %s", live.state.job.id, error)
         failure = Failure(Cause.INTERNAL, f"The job's progress cannot be stored: {error}")
         live.state = replace(live.state, job=replace(live.state.job, status=JobStatus.FAILED, failure=failure))

@@ -1,7 +1,7 @@
 """Which backends are able to run a job at all, found out once per definition and backend, and the reasons why not.
 
-The answer rests on the backend's ``/object_info``. Before a backend is refused for a missing class or model, what it says
-about that class is read again: models come and go without any change of version.
+The answer rests on the backend's ``/object_info``. Before a backend is refused for a missing class or model, what it
+says about that class is read again: models come and go without any change of version.
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ class Qualifier:
         if answer is None:
             return _CHECKING
         return answer.refusal
+
+    async def able(self, needs: Needs, peer: Peer) -> bool:
+        """Whether a backend lacks nothing, found out now if it is not known."""
+        answer = needs.answers.get((peer.backend.id, peer.version))
+        if answer is None or (answer.until is not None and self._clock() >= answer.until):
+            await self._check(needs, peer)
+            answer = needs.answers.get((peer.backend.id, peer.version))
+        return answer is not None and answer.refusal is None
 
     def forget(self, backend_id: str) -> None:
         """Drop what is known of a backend that was removed or edited."""

@@ -1,0 +1,186 @@
+"""The composition root: what ComfyUI loads. The only module that touches ComfyUI's server.
+
+ComfyUI imports custom nodes on its server loop before it listens, so everything is prepared here and started by a task
+on that loop. Nothing is shut down in order, because ComfyUI itself is not (its main.py ends without cleaning up the
+application); the store is built for that.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import nodes as comfy_nodes
+from comfy import model_management
+from comfy.cli_args import args
+from comfy_execution.graph_utils import ExecutionBlocker
+from comfy_execution.progress import get_progress_state
+from comfy_execution.utils import get_executing_context
+from PIL import Image
+from server import PromptServer
+
+from . import __version__
+from .api.access import Access
+from .api.events import BrowserEvents
+from .api.routes import add_routes
+from .domain import LOCAL_BACKEND_ID, Backend, TlsOptions
+from .errors import StoreError
+from .nodes import io as io_nodes
+from .nodes import remote_workflow
+from .nodes.crossing import Crossing
+from .nodes.host import Execution
+from .nodes.prompt_handler import REMOTE_WORKFLOW, annotate
+from .orchestrator.snapshot import Publisher, Snapshot
+from .service import DATABASE_NAME, Service, open_service
+from .store.lock import StoreLock
+from .workflow.needs import FileName
+
+log = logging.getLogger(__name__)
+
+FOLDER = "__comfy_orchestrator"
+"""Our folder below ComfyUI's user directory. Names with two underscores are not served by ``/userdata``."""
+
+
+class Extension:
+    """This master: one per ComfyUI process."""
+
+    def __init__(self, server: PromptServer) -> None:
+        self._server = server
+        self._publisher = Publisher()
+        self._stack = AsyncExitStack()
+        self._lock: StoreLock | None = None
+        self.crossing = Crossing(server.loop, model_management.processing_interrupted)
+        self._events = BrowserEvents(server.send_sync)
+        self.access = Access(__version__, self._events)
+        self._starting = server.loop.create_task(self._start(), name="orchestrator start")
+
+    # --- life
+
+    async def _start(self) -> None:
+        folder = Path(folder_paths.get_user_directory()) / FOLDER
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = StoreLock.acquire(folder / DATABASE_NAME, port=args.port)
+            service = await self._stack.enter_async_context(
+                open_service(
+                    folder,
+                    _this_server(),
+                    _locate,
+                    clock=time.time,
+                    publisher=self._publisher,
+                    backends_changed=self._events.backends_changed,
+                )
+            )
+        except (StoreError, OSError) as error:
+            self._refuse(str(error))
+            # Told in full by its message; a traceback would only hide it.
+            log.error("ComfyUI Orchestrator does not work on this server: %s", error)  # noqa: TRY400
+            return
+        except Exception as error:
+            self._refuse(f"The orchestrator failed to start: {error}. The server's log holds the details.")
+            log.exception("ComfyUI Orchestrator failed to start")
+            return
+        self.access.open(service)
+        service.orchestrator.subscribe(self._events.job_updated)
+        log.info("ComfyUI Orchestrator is ready (%d backends)", len(service.registry.list()))
+
+    def _refuse(self, problem: str) -> None:
+        self._publisher.problem(problem)
+        self.access.close(problem)
+
+    # --- what nodes need (nodes.host.Host)
+
+    def snapshot(self) -> Snapshot:
+        """Return what may be read from any thread."""
+        return self._publisher.current
+
+    def service(self) -> Service:
+        """Return the running service, or raise why there is none."""
+        return self.access.service()
+
+    def execution(self) -> Execution:
+        """Return the execution of the calling node."""
+        context = get_executing_context()
+        if context is None:
+            raise RuntimeError("ComfyUI does not tell which node runs: version 0.3.60 or newer is needed")
+        return Execution(context.prompt_id, context.node_id)
+
+    def client_id(self) -> str | None:
+        """Return the browser that queued the running prompt."""
+        client_id: str | None = self._server.client_id
+        return client_id
+
+    def show_progress(self, execution: Execution, value: float, maximum: float, preview: bytes | None) -> None:
+        """Show progress on the node, unless ComfyUI is at another prompt by now: its registry is one for all."""
+        registry = get_progress_state()
+        if registry.prompt_id != execution.prompt_id:
+            return
+        image = None
+        if preview is not None:
+            # Loaded lazily: ComfyUI encodes it again on its own loop.
+            image = ("JPEG", Image.open(io.BytesIO(preview)).convert("RGB"), None)
+        registry.update_progress(execution.node_id, value, maximum, image)
+
+    def show_text(self, execution: Execution, text: str) -> None:
+        """Show a line of text on the node, in the browser that queued the prompt."""
+        self._server.send_progress_text(text, execution.node_id, self._server.client_id)
+
+    def node_classes(self) -> Collection[str]:
+        """Return the node classes of this server."""
+        classes: Mapping[str, type] = comfy_nodes.NODE_CLASS_MAPPINGS
+        return classes.keys()
+
+    def blocker(self, message: str | None) -> Any:
+        """Return ComfyUI's ExecutionBlocker."""
+        return ExecutionBlocker(message)
+
+    def interrupt(self) -> Exception:
+        """Return ComfyUI's own exception for an interrupt, after taking note of it as its nodes do."""
+        model_management.interrupt_current_processing(False)
+        interrupted: Exception = model_management.InterruptProcessingException()
+        return interrupted
+
+    # --- what ComfyUI calls
+
+    def on_prompt(self, json_data: dict[str, Any]) -> dict[str, Any]:
+        """Prepare a prompt before it is validated."""
+        prompt = json_data.get("prompt")
+        if not isinstance(prompt, dict):
+            return json_data
+        return {**json_data, "prompt": annotate(prompt, self.snapshot().definitions.get)}
+
+
+def _this_server() -> Backend:
+    """Return this server as a backend: where it listens for itself."""
+    listen = args.listen.split(",")[0].strip()
+    host = "127.0.0.1" if listen in ("", "0.0.0.0") else "[::1]" if listen == "::" else listen
+    secure = bool(args.tls_keyfile and args.tls_certfile)
+    url = f"{'https' if secure else 'http'}://{host}:{args.port}"
+    # Its own certificate need not be valid for the loopback address; the request does not leave this machine.
+    return Backend(LOCAL_BACKEND_ID, "This server", url, tls=TlsOptions(verify=not secure))
+
+
+def _locate(name: FileName) -> Path | None:
+    """Find a file that loader nodes name, in ComfyUI's own three folders and nowhere outside of them."""
+    root = folder_paths.get_directory_by_type(name.folder)
+    if root is None:
+        return None
+    path = (Path(root) / name.subfolder / name.filename).resolve()
+    return path if path.is_file() and path.is_relative_to(Path(root).resolve()) else None
+
+
+def load() -> tuple[dict[str, type], dict[str, str]]:
+    """Start the extension on ComfyUI's server; return its node classes and their display names."""
+    server = PromptServer.instance
+    extension = Extension(server)
+    add_routes(server.routes, extension.access)
+    server.add_on_prompt_handler(extension.on_prompt)
+    classes = {REMOTE_WORKFLOW: remote_workflow.build(extension), **io_nodes.NODE_CLASS_MAPPINGS}
+    names = {REMOTE_WORKFLOW: "Remote Workflow", **io_nodes.NODE_DISPLAY_NAME_MAPPINGS}
+    return classes, names

@@ -1,0 +1,62 @@
+"""What a Remote Workflow node shows of its jobs while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..scheduler.updates import JobChanged, JobPreviewed, JobProgressed, JobUpdate
+from .host import Execution, Host
+
+
+class ProgressView:
+    """Sums the jobs of one node execution up to a bar, a line of text and the newest preview."""
+
+    def __init__(self, host: Host, execution: Execution, count: int) -> None:
+        self._host = host
+        self._execution = execution
+        self._count = count
+        self._done: dict[str, float] = {}
+        self._where: dict[str, str] = {}
+        self._finished: set[str] = set()
+        self._preview: bytes | None = None
+        self._names = {backend.id: backend.name for backend in host.snapshot().backends}
+
+    def show(self, updates: Sequence[JobUpdate]) -> None:
+        """Take updates in and show what they come to; nothing is sent when nothing changed."""
+        if not updates:
+            return
+        for update in updates:
+            self._take(update)
+        total = sum(self._done.values())
+        preview, self._preview = self._preview, None
+        self._host.show_progress(self._execution, total, float(self._count), preview)
+        self._host.show_text(self._execution, self._line())
+
+    def _take(self, update: JobUpdate) -> None:
+        if isinstance(update, JobPreviewed):
+            self._preview = update.image
+        elif isinstance(update, JobProgressed):
+            self._done[update.job_id] = update.done_ratio
+        elif isinstance(update, JobChanged):
+            self._change(update)
+
+    def _change(self, update: JobChanged) -> None:
+        job = update.job
+        if update.kind == "placed" and update.attempt is not None:
+            self._where[job.id] = self._names.get(update.attempt.backend_id, update.attempt.backend_id)
+        if update.kind == "faulted":
+            self._where.pop(job.id, None)
+            self._done.pop(job.id, None)
+        if job.status.final:
+            self._finished.add(job.id)
+            self._where.pop(job.id, None)
+            self._done[job.id] = 1.0
+
+    def _line(self) -> str:
+        running = ", ".join(sorted(set(self._where.values())))
+        if self._count == 1:
+            return running or "waiting for a backend"
+        parts = [f"{len(self._finished)}/{self._count} done"]
+        if self._where:
+            parts.append(f"{len(self._where)} running on {running}")
+        return ", ".join(parts)

@@ -1,0 +1,407 @@
+"""Remote Workflow: a whole workflow as one node, run on the best of the backends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..domain import LOCAL_BACKEND_ID, SCALAR_TYPES, Backend, Definition, Job, Json, Parameter, Run, RunStatus, Value
+from ..errors import BindingFailed, InvalidRequest, NotFound, OrchestratorError
+from ..orchestrator.jobs import Request, raise_failure
+from ..workflow.bind import bind
+from ..workflow.graph import class_type
+from .any_type import ANY
+from .batch import Outcome, Updates, fails_node, run_batch
+from .crossing import Interrupted
+from .expansion import LinkedList, expand
+from .host import Execution, Host
+from .io import CATEGORY
+from .items import item, item_count
+from .progress import ProgressView
+from .slots import SLOTS, Slots, input_name, output_name, parse, resolve
+from .values import decode, encode
+
+AUTO = "auto"
+INFO_TYPE = "JOB_INFO"
+"""The type of ``info``: per item a dict of ``backend``, ``elapsed_s``, ``attempts``, ``cached``, ``failed``, ``cause``."""
+
+_WORKFLOW_HINT = "No workflow is in the library yet: save one there first."
+
+
+def build(host: Host) -> type:
+    """Return the node class for one master."""
+
+    class RemoteWorkflow:
+        """Runs a workflow of the library on another ComfyUI, once per item of its input lists."""
+
+        CATEGORY = CATEGORY
+        DESCRIPTION = "Runs a whole workflow from the library on the best of your ComfyUI servers."
+        FUNCTION = "run"
+        INPUT_IS_LIST = True
+        RETURN_TYPES = ("INT", INFO_TYPE, *([ANY] * SLOTS))
+        RETURN_NAMES = ("index", "info", *(output_name(i) for i in range(SLOTS)))
+        OUTPUT_IS_LIST = (True,) * (SLOTS + 2)
+
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+            """Declare the inputs, with the library and the backends as they are now."""
+            snapshot = host.snapshot()
+            workflows = list(snapshot.definitions)
+            backends = [AUTO, *(b.name for b in snapshot.backends), *_tags(snapshot.backends)]
+            slots = {
+                input_name(i): (ANY, {"tooltip": "What it means is told by the chosen workflow."}) for i in range(SLOTS)
+            }
+            return {
+                "required": {
+                    "workflow": (workflows, {"tooltip": "The workflow of the library to run."}),
+                    "backend": (backends, {"default": AUTO, "tooltip": "auto, a backend, or all with a tag."}),
+                    "parameters": ("STRING", {"default": "{}", "multiline": True}),
+                },
+                "optional": {
+                    **slots,
+                    "on_failure": (
+                        ["fail", "drop", "ask"],
+                        {"tooltip": "What to do when every attempt failed: fail, drop the item, or ask you."},
+                    ),
+                    "attempts": ("INT", {"default": 3, "min": 1, "max": 20}),
+                    "cache": ("BOOLEAN", {"default": True, "tooltip": "Reuse the result of the same work."}),
+                },
+                "hidden": {"prompt": "PROMPT", "dynprompt": "DYNPROMPT"},
+            }
+
+        @classmethod
+        def VALIDATE_INPUTS(  # noqa: N802 - ComfyUI's name
+            cls, workflow: Any, backend: Any, parameters: Any, input_types: Any
+        ) -> bool | str:
+            """Refuse what cannot work before anything runs. Arguments come as lists of one."""
+            try:
+                _validate(host, _one(workflow), _one(backend), _one(parameters), _one(input_types))
+            except OrchestratorError as error:
+                return str(error)
+            return True
+
+        @classmethod
+        def IS_CHANGED(cls, workflow: Any, **_: Any) -> str:  # noqa: N802 - ComfyUI's name
+            """Return the definition's content hash: an edited definition is run again, never served stale."""
+            definition = host.snapshot().definitions.get(_one(workflow))
+            return definition.content_hash if definition is not None else "unknown"
+
+        async def run(
+            self,
+            workflow: list[str],
+            backend: list[str],
+            parameters: list[str],
+            prompt: Any = None,
+            dynprompt: Any = None,
+            on_failure: Sequence[str] = ("fail",),
+            attempts: Sequence[int] = (3,),
+            cache: Sequence[bool] = (True,),
+            **inputs: list[Any],
+        ) -> dict[str, Any]:
+            """Run the workflow once per item."""
+            execution = host.execution()
+            definition = _definition(host, workflow[0])
+            slots = resolve(definition, parse(parameters[0]))
+            task = _Task(
+                host,
+                execution,
+                definition,
+                slots,
+                selector=backend[0],
+                constants=parse(parameters[0]).values,
+                lists={k: v for k, v in inputs.items() if k.startswith("in_")},
+                on_failure=on_failure[0],
+                attempts=attempts[0],
+                use_cache=cache[0],
+            )
+            try:
+                return await task.run(_links(_one(dynprompt), execution.node_id))
+            except Interrupted:
+                raise host.interrupt() from None
+
+    return RemoteWorkflow
+
+
+class _Task:
+    """One execution of the node."""
+
+    def __init__(
+        self,
+        host: Host,
+        execution: Execution,
+        definition: Definition,
+        slots: Slots,
+        *,
+        selector: str,
+        constants: Mapping[str, Json],
+        lists: Mapping[str, list[Any]],
+        on_failure: str,
+        attempts: int,
+        use_cache: bool,
+    ) -> None:
+        self._host = host
+        self._execution = execution
+        self._definition = definition
+        self._slots = slots
+        self._selector = selector
+        self._constants = constants
+        self._lists = lists
+        self._on_failure = on_failure
+        self._attempts = attempts
+        self._use_cache = use_cache
+        self._parameters = _linked_parameters(slots, lists)
+
+    async def run(self, links: Mapping[str, LinkedList]) -> dict[str, Any]:
+        count = item_count(self._lists)
+        if count == 0:
+            return {"result": self._blocked(None)}
+        if await self._runs_here():
+            return self._expanded(count, links)
+        requests = await self._requests(count)
+        updates = Updates()
+        view = ProgressView(self._host, self._execution, count)
+        service = self._host.service()
+        outcomes = await self._host.crossing.run(
+            run_batch(service, requests, updates), meanwhile=lambda: view.show(updates.take())
+        )
+        return await self._finished(outcomes)
+
+    # --- where
+
+    async def _runs_here(self) -> bool:
+        """Whether the sub-workflow becomes part of this very prompt: asked for, or because nobody else can run it."""
+        if self._selector in (self._local_name(), LOCAL_BACKEND_ID):
+            return True
+        if self._selector != AUTO:
+            return False
+        local = self._local()
+        if local is None or not local.enabled or self._missing_here():
+            return False
+        values = {p.name: Value(p.type) for p in self._parameters.values() if p.type not in SCALAR_TYPES}
+        orchestrator = self._host.service().orchestrator
+        return not await self._host.crossing.run(orchestrator.could_run(self._request(values, 0)))
+
+    def _missing_here(self) -> bool:
+        known = self._host.node_classes()
+        return any(class_type(node) not in known for node in self._definition.prompt.values())
+
+    def _local(self) -> Backend | None:
+        return next((b for b in self._host.snapshot().backends if b.id == LOCAL_BACKEND_ID), None)
+
+    def _local_name(self) -> str:
+        local = self._local()
+        return local.name if local is not None else LOCAL_BACKEND_ID
+
+    def _expanded(self, count: int, links: Mapping[str, LinkedList]) -> dict[str, Any]:
+        scalars = [self._bound_scalars(index) for index in range(count)]
+        linked = {
+            parameter.name: links[slot]
+            for slot, parameter in self._parameters.items()
+            if parameter.type not in SCALAR_TYPES
+        }
+        expansion = expand(
+            self._definition,
+            self._slots.wanted,
+            scalars,
+            linked,
+            prefix=f"{self._execution.node_id}.local",
+            known_classes=self._host.node_classes(),
+        )
+        info = {"backend": self._local_name(), "elapsed_s": 0.0, "attempts": 1, "cached": False, "failed": False}
+        outputs = [expansion.outputs.get(output.name, self._host.blocker(None)) for output in self._slots.outputs]
+        result = (tuple(range(count)), (info,) * count, *outputs, *self._unused())
+        return {"result": result, "expand": expansion.nodes}
+
+    def _bound_scalars(self, index: int) -> dict[str, Value]:
+        values = self._item_values(index)
+        files = {p.name for p in self._parameters.values() if p.type not in SCALAR_TYPES}
+        given = {name: value for name, value in values.items() if name not in files}
+        placeholders = {name: Value(_parameter(self._definition, name).type, files=()) for name in files}
+        bound = bind(self._definition, {**given, **placeholders})
+        return {name: value for name, value in bound.items() if name not in files}
+
+    # --- what
+
+    async def _requests(self, count: int) -> list[Request]:
+        artifacts = self._host.service().artifacts
+        encoded: dict[int, Any] = {}
+        for slot, parameter in self._parameters.items():
+            for native in self._lists[slot]:
+                if id(native) not in encoded:
+                    encoded[id(native)] = await asyncio.to_thread(encode, native, parameter, artifacts)
+        stored = {slot: [encoded[id(native)] for native in self._lists[slot]] for slot in self._parameters}
+        run = Run(self._execution.prompt_id, RunStatus.RUNNING, time.time(), client_id=self._host.client_id())
+        return [self._request(self._item_values(index, stored), index, run) for index in range(count)]
+
+    def _item_values(self, index: int, lists: Mapping[str, Sequence[Any]] | None = None) -> dict[str, Any]:
+        by_slot = item(lists if lists is not None else self._lists, index)
+        linked = {parameter.name: by_slot[slot] for slot, parameter in self._parameters.items()}
+        return {**self._constants, **linked}
+
+    def _request(self, values: Mapping[str, Any], index: int, run: Run | None = None) -> Request:
+        return Request(
+            self._definition.id,
+            values,
+            definition_version=self._definition.version,
+            outputs=self._slots.wanted,
+            run=run,
+            node_id=self._execution.node_id,
+            item_index=index,
+            selector=self._selector,
+            excluded_backends=(LOCAL_BACKEND_ID,),
+            max_attempts=self._attempts,
+            on_failure=self._on_failure,
+            use_cache=self._use_cache,
+        )
+
+    # --- results
+
+    async def _finished(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        for outcome in outcomes:
+            if fails_node(outcome.job):
+                raise_failure(outcome.job)
+        kept = [(index, o) for index, o in enumerate(outcomes) if not _failed(o.job)]
+        service = self._host.service()
+        outputs: list[Any] = []
+        for output in self._slots.outputs:
+            if output.name not in self._slots.wanted:
+                outputs.append([self._host.blocker(None)])
+                continue
+            values = [o.job.outputs[output.name] for _, o in kept]
+            natives = [await asyncio.to_thread(decode, value, service.artifacts) for value in values]
+            outputs.append(natives or [self._host.blocker(None)])
+        index = [index for index, _ in kept]
+        info = [_info(o) for _, o in kept]
+        ui = {"orchestrator": [{"job_id": o.job.id, **_info(o)} for o in outcomes]}
+        if not kept:
+            return {"ui": ui, "result": self._blocked(None)}
+        return {"ui": ui, "result": (index, info, *outputs, *self._unused())}
+
+    def _blocked(self, message: str | None) -> tuple[Any, ...]:
+        return tuple([self._host.blocker(message)] for _ in range(SLOTS + 2))
+
+    def _unused(self) -> list[Any]:
+        first = len(self._slots.outputs)
+        text = f"The workflow {self._definition.name!r} has only {first} outputs."
+        return [[self._host.blocker(text)] for _ in range(first, SLOTS)]
+
+
+def _validate(host: Host, workflow: str, backend: str, parameters: str, input_types: Mapping[str, str]) -> None:
+    definition = _definition(host, workflow)
+    snapshot = host.snapshot()
+    known = [AUTO, *(b.name for b in snapshot.backends), *(b.id for b in snapshot.backends), *_tags(snapshot.backends)]
+    if backend not in known:
+        raise NotFound("backend", backend, near=known[:5])
+    parsed = parse(parameters)
+    slots = resolve(definition, parsed)
+    linked: dict[str, str] = {}
+    for index in range(SLOTS):
+        type_ = input_types.get(input_name(index))
+        if type_ is None:
+            continue
+        if index >= len(slots.inputs):
+            raise InvalidRequest(f"{input_name(index)} is connected, but {definition.name!r} has no such input.")
+        linked[slots.inputs[index].name] = type_
+    _check_types(definition, linked)
+    given = {name: value for name, value in parsed.values.items() if name not in linked}
+    missing = {
+        p.name: f"connect a {p.type} to {_slot_of(slots, p)}"
+        for p in definition.parameters
+        if p.required and p.name not in linked and p.name not in given
+    }
+    if missing:
+        raise BindingFailed(missing)
+    bind(definition, {**given, **{name: _any_value(definition, name) for name in linked}})
+
+
+def _check_types(definition: Definition, linked: Mapping[str, str]) -> None:
+    problems: dict[str, str] = {}
+    for name, type_ in linked.items():
+        expected = _parameter(definition, name).type
+        accepted = {expected, *(["INT"] if expected == "FLOAT" else []), *(["STRING"] if expected == "COMBO" else [])}
+        if type_ != "*" and not accepted & set(type_.split(",")):
+            problems[name] = f"it takes {expected}, but {type_} is connected"
+    if problems:
+        raise BindingFailed(problems)
+
+
+def _any_value(definition: Definition, name: str) -> Json | Value:
+    """Return a value that binding accepts for a parameter whose real value is not known before the run."""
+    parameter = _parameter(definition, name)
+    if parameter.type not in SCALAR_TYPES:
+        return Value(parameter.type)
+    if parameter.choices:
+        return parameter.choices[0]
+    numbers = {"INT": 0, "FLOAT": 0.0}
+    if parameter.type in numbers:
+        return max(numbers[parameter.type], parameter.minimum or 0)
+    return False if parameter.type == "BOOLEAN" else ""
+
+
+def _definition(host: Host, workflow: str) -> Definition:
+    snapshot = host.snapshot()
+    if snapshot.problem:
+        raise InvalidRequest(snapshot.problem)
+    if not snapshot.ready:
+        raise InvalidRequest("The orchestrator is still starting: try again in a moment.")
+    definition = snapshot.definitions.get(workflow)
+    if definition is None:
+        if not snapshot.definitions:
+            raise InvalidRequest(f"There is no workflow {workflow!r}. {_WORKFLOW_HINT}")
+        raise NotFound("workflow", workflow, near=list(snapshot.definitions)[:5])
+    return definition
+
+
+def _parameter(definition: Definition, name: str) -> Parameter:
+    parameter = definition.parameter(name)
+    if parameter is None:
+        raise NotFound("parameter", name)
+    return parameter
+
+
+def _linked_parameters(slots: Slots, lists: Mapping[str, Any]) -> dict[str, Parameter]:
+    return {input_name(index): parameter for index, parameter in enumerate(slots.inputs) if input_name(index) in lists}
+
+
+def _slot_of(slots: Slots, parameter: Parameter) -> str:
+    names = [p.name for p in slots.inputs]
+    return input_name(names.index(parameter.name)) if parameter.name in names else "the node"
+
+
+def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
+    """Return the links into the node's input slots."""
+    if dynprompt is None:
+        return {}
+    inputs = dynprompt.get_node(node_id)["inputs"]
+    return {
+        name: LinkedList((str(value[0]), int(value[1])))
+        for name, value in inputs.items()
+        if name.startswith("in_") and isinstance(value, list) and len(value) == 2
+    }
+
+
+def _tags(backends: Sequence[Any]) -> list[str]:
+    return sorted({f"tag:{tag}" for backend in backends for tag in backend.tags})
+
+
+def _failed(job: Job) -> bool:
+    return job.failure is not None
+
+
+def _info(outcome: Outcome) -> dict[str, Json]:
+    failure = outcome.job.failure
+    return {
+        "backend": outcome.backend,
+        "elapsed_s": round(outcome.elapsed_s, 3),
+        "attempts": len(outcome.attempts),
+        "cached": outcome.cached,
+        "failed": failure is not None,
+        "cause": failure.message if failure is not None else "",
+    }
+
+
+def _one(value: Any) -> Any:
+    """With INPUT_IS_LIST everything comes as a list of one; outside of it, as it is."""
+    return value[0] if isinstance(value, list) and value else value
