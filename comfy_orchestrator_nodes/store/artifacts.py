@@ -304,8 +304,8 @@ class ArtifactStore:
         try:
             temporary.replace(path)
         except PermissionError:
-            # Windows does not replace a file that somebody reads; one of this name and size holds the same content.
-            if _size(path) != size_bytes:
+            # Windows does not replace a file that somebody reads; if that one is intact, there is no need to.
+            if _size(path) != size_bytes or hash_file(path) != sha256:
                 raise
         now = self._clock()
         os.utime(path, (now, now))
@@ -336,7 +336,7 @@ class ArtifactStore:
         return sum(entry.size_bytes for entry in victims if self._discard(entry))
 
     def _discard(self, entry: Entry) -> bool:
-        """Delete a file, if it is still this one; False where the system refuses because somebody reads it (Windows)."""
+        """Delete a file if it is still this one; False where the system refuses since somebody reads it (Windows)."""
         with self._guard:
             if self._order.get(entry.sha256) is not entry:
                 return False

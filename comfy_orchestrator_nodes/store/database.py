@@ -116,6 +116,8 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
+            # A removed backend's credentials must not stay in a free page.
+            connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA journal_size_limit = {16 * 1024 * 1024}")
         except BaseException:
             connection.close()
@@ -178,7 +180,7 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError | Conflict:
     text = str(error)
     if isinstance(error, sqlite3.IntegrityError):
         return Conflict(f"The change breaks a rule of the database: {text}.")
-    if "malformed" in text or "not a database" in text or "corrupt" in text:
+    if any(sign in text for sign in ("malformed", "not a database", "corrupt", "unsupported file format")):
         return damaged(path, text)
     if "is full" in text:
         return StoreFull(

@@ -1,4 +1,4 @@
-"""What must be true of the database at any moment. Tests ask after every scenario; ``check_invariants`` names each lie."""
+"""What must be true of the database at any moment; tests ask for it after every scenario."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class UsageOrder:
         return sum(entry.size_bytes for entry in self._entries.values() if entry.leased(now))
 
     def victims(self, wanted_bytes: int, now: float) -> Iterable[Entry]:
-        """Return what to evict, the least recently used first, to free at least so much; all there is, if it is less."""
+        """Return what to evict, the least recently used first, to free so much if there is so much."""
         chosen: list[Entry] = []
         for entry in self._entries.values():
             if wanted_bytes <= 0:
