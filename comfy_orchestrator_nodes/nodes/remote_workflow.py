@@ -25,7 +25,7 @@ from .values import decode, encode
 
 AUTO = "auto"
 INFO_TYPE = "JOB_INFO"
-"""The type of ``info``: per item a dict of ``backend``, ``elapsed_s``, ``attempts``, ``cached``, ``failed``, ``cause``."""
+"""The type of ``info``: per item a dict of ``backend``, ``elapsed_s``, ``attempts``, ``cached``, ``cause``."""
 
 _WORKFLOW_HINT = "No workflow is in the library yet: save one there first."
 

@@ -1,5 +1,5 @@
 """The verbs: what nodes, routes and runs call.
 
-``jobs`` submits, joins, cancels and watches; ``backends`` keeps the registry; ``library`` keeps definitions; ``snapshot``
-is what other threads may read of it all.
+``jobs`` submits, joins, cancels and watches; ``backends`` keeps the registry; ``library`` keeps definitions;
+``snapshot`` is what other threads may read of it all.
 """

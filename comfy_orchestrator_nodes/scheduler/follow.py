@@ -1,8 +1,8 @@
 """Follows one submitted prompt to its end, whatever happens to the socket or the backend in between.
 
 Messages of the socket are a hint; the queue and the history are the truth. As long as the socket that submitted the
-prompt stands, its messages tell all. Once it broke, messages of this prompt go nowhere (they are addressed to the old client
-id), so the follower is *adrift* and asks queue and history until the prompt is found finished or gone.
+prompt stands, its messages tell all. Once it broke, messages of this prompt go nowhere (they are addressed to the old
+client id), so the follower is *adrift* and asks queue and history until the prompt is found finished or gone.
 """
 
 from __future__ import annotations
