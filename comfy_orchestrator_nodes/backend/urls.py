@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from yarl import URL
 
 from ..errors import InvalidUrl
+
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+"""A name after IDNA, an IPv4 address, or an IPv6 address with its zone."""
 
 
 def normalize_base_url(text: str) -> str:
@@ -49,7 +54,7 @@ def segment(text: str) -> str:
 def _parse(text: str) -> URL:
     try:
         url = URL(text)
-        host, port = url.host, url.explicit_port
+        host, port = url.raw_host, url.explicit_port
     except ValueError:
         # The text itself is not repeated: it may hold a password.
         raise InvalidUrl("The address is not a valid URL. Give one such as http://192.168.1.5:8188") from None
@@ -57,6 +62,8 @@ def _parse(text: str) -> URL:
         raise InvalidUrl(f"A backend is reached by http or https, not {url.scheme!r}.")
     if not host:
         raise InvalidUrl("The address names no host. Give a URL such as http://192.168.1.5:8188")
+    if not _HOST.fullmatch(host):
+        raise InvalidUrl("The address names a host that cannot exist. Give a URL such as http://192.168.1.5:8188")
     if port == 0:
         raise InvalidUrl("Port 0 cannot be connected to. Give the port that ComfyUI listens on, usually 8188.")
     if url.raw_user is not None or url.raw_password is not None:
