@@ -207,7 +207,7 @@ def _condition(where: JobFilter) -> tuple[str, list[Any]]:
         parts.append("definition_id = ?")
         values.append(where.definition_id)
     if where.backend_id is not None:
-        parts.append("id IN (SELECT job_id FROM attempt WHERE backend_id = ?)")
+        parts.append("EXISTS (SELECT 1 FROM attempt WHERE backend_id = ? AND job_id = job.id)")
         values.append(where.backend_id)
     if where.search:
         searched = ("id", "run_id", "definition_id", "node_id", "failure")
