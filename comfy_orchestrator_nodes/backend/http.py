@@ -201,7 +201,8 @@ class Http:
                 method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 yield response
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            # Not OSError: aiohttp wraps its own, and one from whoever takes the body is theirs.
             raise self.translate(error) from error
 
     async def get_json(self, path: str, *, total_s: float, limit: int, query: Mapping[str, str] | None = None) -> Json:

@@ -167,19 +167,28 @@ class _Handlers:
         return web.Response(status=404) if files is None else web.json_response(files)
 
     async def upload(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        image, place = form.get("image"), form.get("type", "input")
+        fields: dict[str, str] = {}
+        name, content, size = "", b"", 0
+        # Not request.post(): its temporary files stay open when a client breaks off.
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            assert isinstance(part, aiohttp.BodyPartReader)
+            data = await part.read()
+            size += len(data)
+            if size > self._fake.max_upload_bytes:
+                raise web.HTTPRequestEntityTooLarge(self._fake.max_upload_bytes, size)
+            if part.name == "image":
+                name, content = part.filename or "", bytes(data)
+            else:
+                fields[part.name or ""] = data.decode()
+        place, subfolder = fields.get("type", "input"), fields.get("subfolder", "")
         if place not in PLACES:
             return web.Response(status=500)
-        if not isinstance(image, web.FileField) or not image.filename:
+        if not name or ".." in subfolder.split("/"):
             return web.Response(status=400)
-        subfolder, content = str(form.get("subfolder", "")), image.file.read()
-        if ".." in subfolder.split("/"):
-            return web.Response(status=400)
-        name = image.filename
-        if form.get("overwrite") not in ("true", "1"):
-            name = self._free_name(str(place), subfolder, name, content)
-        self._fake.files[str(place), subfolder, name] = content
+        if fields.get("overwrite") not in ("true", "1"):
+            name = self._free_name(place, subfolder, name, content)
+        self._fake.files[place, subfolder, name] = content
         return web.json_response({"name": name, "subfolder": subfolder, "type": place})
 
     def _free_name(self, place: str, subfolder: str, name: str, content: bytes) -> str:
