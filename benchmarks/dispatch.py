@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -43,7 +44,7 @@ class BareClient:
         self._session = session
         self._url = url
         self._client_id = uuid.uuid4().hex
-        self._messages: AsyncIterator[aiohttp.WSMessage] | None = None
+        self._messages: AsyncIterator[Any] | None = None
 
     async def connect(self) -> None:
         """Open the socket."""

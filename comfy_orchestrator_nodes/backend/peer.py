@@ -166,6 +166,7 @@ class Peer:
             # It may come back with an empty temp folder, so what was uploaded there counts no more.
             self._failure = message.error
             self._connected.clear()
+            self._stale = True
             self.held.clear()
         elif isinstance(message, Status):
             self.queue_remaining = message.queue_remaining

@@ -112,6 +112,11 @@ class Orchestrator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to be stored of jobs that have ended."""
+        return not self._tasks
+
     async def submit(self, request: Request) -> Ticket:
         """Run a sub-workflow once, or share the job or result that is the same work already.
 

@@ -240,7 +240,7 @@ class AttemptExecutor:
         follower = Follower(
             peer, job, attempt, tracker, feed, fault_of, self._report, self._publish, self._patience, self._clock
         )
-        verdict = await follower.follow(inbox, adrift=adrift)
+        verdict = await follower.follow(inbox, adrift=adrift, lost=attempt.status is AttemptStatus.LOST)
         if verdict is Verdict.ABSENT:
             text = f"{peer.backend.name} no longer has the job: it was restarted, or its queue was cleared."
             await feed(job.id, Faulted(attempt.id, Failure(Cause.VANISHED, text)))

@@ -79,10 +79,17 @@ class Follower:
     _quiet_since: float = 0.0
     _began_at: float | None = None
 
-    async def follow(self, inbox: Inbox, *, adrift: bool = False) -> Verdict:
-        """Read messages until the prompt is over."""
+    async def follow(self, inbox: Inbox, *, adrift: bool = False, lost: bool = False) -> Verdict:
+        """Read messages until the prompt is over.
+
+        Args:
+            inbox: the prompt's messages.
+            adrift: whether the socket that submitted the prompt is gone, so that queue and history must be asked.
+            lost: whether the backend was found not to answer.
+        """
         self._adrift = adrift
         self._quiet_since = self.clock()
+        self._lost_since = self.clock() if lost else None
         if adrift and (verdict := await self._look_up()) is not None:
             return verdict
         while True:
@@ -176,8 +183,9 @@ class Follower:
         self.report(self.peer.backend.id, ProbeFailed(str(error), refused=refused))
         self._refusals_since = (self._refusals_since or now) if refused else None
         if self._lost_since is None:
-            self._lost_since = now
+            # The job is lost now; whoever is told to locate it follows it from here.
             await self._fed(Vanished(self.attempt.id))
+            return Verdict.OVER
         if self._refusals_since is not None and now - self._refusals_since >= self.patience.refused_s:
             return await self._give_up(Cause.VANISHED, f"is gone while it had the job ({error})")
         if now - self._lost_since >= self.patience.lost_s:

@@ -60,6 +60,7 @@ class FakeComfy:
         self.prefix = prefix
         self.classes: dict[str, NodeClass] = dict(NODE_CLASSES)
         self.models: dict[str, list[str]] = {"checkpoints": [], "loras": [], "custom_nodes": ["x/y.py"], "configs": []}
+        self.vram_bytes = 8 << 30
         self.required_header: tuple[str, str] | None = None
         """A header without which every request is answered 401."""
 
