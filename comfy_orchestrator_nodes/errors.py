@@ -12,6 +12,7 @@
     │   ├── InvalidUrl              a backend's base URL is unusable
     │   └── UnsupportedValue        no carrier can move a value of this type
     ├── NotFound                    no such backend, definition, job, run or artifact
+    ├── Unavailable                 this server does not orchestrate, or not yet
     ├── Conflict                    the change no longer fits what is stored
     │   ├── StaleWrite              a guarded write met another status
     │   └── IllegalTransition       the state machine has no such row
@@ -140,6 +141,12 @@ class NotFound(OrchestratorError):
         super().__init__(f"There is no {kind} {id_!r}.{hint}", kind=kind, id=id_, near=list(near))
         self.kind = kind
         self.id = id_
+
+
+class Unavailable(OrchestratorError):
+    """This server does not orchestrate: it is still starting, is shutting down, or is an agent only."""
+
+    code = "unavailable"
 
 
 class Conflict(OrchestratorError):

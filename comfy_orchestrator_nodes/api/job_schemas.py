@@ -1,0 +1,318 @@
+"""How jobs, attempts and their values look in requests and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+
+from ..domain import Attempt, AttemptStatus, Cause, Decision, Failure, Job, JobEvent, JobStatus, Json, Value
+from ..orchestrator.jobs import Request
+from .schemas import Body, Query, View, malformed
+from .value_schemas import FileBody, FileView
+
+REFERENCE = "$value"
+"""A value that is an object with this one key refers to stored files; any other JSON is a constant."""
+
+MAX_WAIT_S = 60.0
+"""How long one request may wait for a job to end."""
+
+MAX_FILES = 4096
+
+Id = Annotated[str, Field(max_length=200)]
+Selector = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+
+
+class ValueBody(Body):
+    """What a link carries: stored files in order, or a constant."""
+
+    type: Annotated[StrictStr, Field(min_length=1, max_length=100)]
+    data: Any = None
+    files: Annotated[list[FileBody], Field(max_length=MAX_FILES)] = Field(default_factory=list)
+
+    def to_domain(self) -> Value:
+        """Return it as the domain has it."""
+        return Value(self.type, self.data, tuple(file.to_domain() for file in self.files))
+
+
+class JobBody(Body):
+    """One sub-workflow to run, outside of the master's queue."""
+
+    definition: Annotated[StrictStr, Field(min_length=1, max_length=200)]
+    version: Annotated[StrictInt, Field(ge=1, le=2**31)] | None = Field(default=None, description="The latest if null.")
+    values: dict[str, Any] = Field(
+        default_factory=dict,
+        description=(
+            "Parameter name to a JSON constant, or to an uploaded value as "
+            '{"$value": {"type": "IMAGE", "files": [{"sha256", "size_bytes", "media_type"}]}}.'
+        ),
+    )
+    outputs: Annotated[list[StrictStr], Field(max_length=1000)] | None = Field(
+        default=None, description="Which outputs are wanted; all if null."
+    )
+    backend: Selector = Field(default="auto", description="auto, a backend's id or name, or tag:NAME.")
+    excluded_backends: Annotated[list[StrictStr], Field(max_length=1000)] = Field(default_factory=list)
+    fidelity: Literal["any", "exact"] = "any"
+    attempts: Annotated[StrictInt, Field(ge=1, le=100)] = 3
+    on_failure: Literal["fail", "drop", "ask"] = "fail"
+    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
+    cache: StrictBool = Field(default=True, description="Whether an equal job's result or run may be shared.")
+    time_limit_s: Annotated[StrictFloat | StrictInt, Field(gt=0, le=30 * 86400)] | None = None
+    client_id: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="The socket (ComfyUI's clientId) that gets the previews."
+    )
+
+    def to_request(self) -> Request:
+        """Return it as the verb takes it.
+
+        Raises:
+            MalformedRequest: a reference to stored files is malformed.
+        """
+        return Request(
+            definition_id=self.definition,
+            values={name: _value(name, value) for name, value in self.values.items()},
+            definition_version=self.version,
+            outputs=None if self.outputs is None else tuple(self.outputs),
+            selector=self.backend,
+            excluded_backends=tuple(self.excluded_backends),
+            fidelity=self.fidelity,
+            max_attempts=self.attempts,
+            on_failure=self.on_failure,
+            priority=self.priority,
+            use_cache=self.cache,
+            time_limit_s=self.time_limit_s,
+        )
+
+
+class DecisionBody(Body):
+    """What to do about a job that waits for a person."""
+
+    decision: Decision
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    cursor: Annotated[int, Field(ge=1, le=2**53)] | None = Field(
+        default=None, description="The `next` of the page before."
+    )
+
+
+class JobsQuery(PageQuery):
+    """Which jobs; what is left out does not restrict."""
+
+    status: Annotated[list[JobStatus], Field(max_length=20)] = Field(default_factory=list)
+    run: Id | None = None
+    definition: Id | None = None
+    backend: Id | None = Field(default=None, description="Id of a backend that had an attempt of it.")
+    search: Annotated[str, Field(max_length=200)] = ""
+
+
+class WaitQuery(Query):
+    """How long to wait for the job to end, or to need a decision."""
+
+    wait_s: Annotated[float, Field(ge=0, le=MAX_WAIT_S)] = 0.0
+
+
+class EventsQuery(Query):
+    """Which events."""
+
+    after: Annotated[int, Field(ge=0, le=2**53)] = Field(default=0, description="Sequence of the last one known.")
+
+
+class ValueView(View):
+    """What a link carries: a constant in ``data``, or files in order."""
+
+    type: str
+    data: Any
+    files: list[FileView]
+
+    @classmethod
+    def of(cls, value: Value) -> ValueView:
+        """Return a value as it is shown."""
+        return cls(type=value.type, data=value.data, files=[FileView.of(ref) for ref in value.files])
+
+
+class FailureView(View):
+    """Why an attempt or a job ended without a result."""
+
+    cause: Cause
+    message: str
+    node_id: str | None
+    class_type: str | None
+    traceback: list[str] = Field(description="Of the backend, not of this server.")
+    dropped: bool
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailureView:
+        """Return a failure as it is shown."""
+        return cls(**{**vars(failure), "traceback": list(failure.traceback)})
+
+
+class AttemptView(View):
+    """One dispatch to one backend."""
+
+    id: str
+    number: int
+    backend_id: str
+    backend: str = Field(description="Its name, or its id when it was removed.")
+    prompt_id: str
+    status: AttemptStatus
+    charged: bool
+    failure: FailureView | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    uploaded_bytes: int
+    downloaded_bytes: int
+
+    @classmethod
+    def of(cls, attempt: Attempt, backend: str) -> AttemptView:
+        """Return an attempt as it is shown."""
+        failure = FailureView.of(attempt.failure) if attempt.failure is not None else None
+        shown = {name: value for name, value in vars(attempt).items() if name != "job_id"}
+        return cls(**{**shown, "backend": backend, "failure": failure})
+
+
+class ProgressView(View):
+    """How far the running attempt is."""
+
+    job_id: str
+    backend_id: str
+    done_ratio: float = Field(description="0 to 1 over the whole sub-workflow.")
+    node_id: str | None
+    class_type: str | None
+
+
+class JobSummary(View):
+    """A job without its values and attempts."""
+
+    id: str
+    run_id: str
+    definition: str
+    version: int
+    status: JobStatus
+    node_id: str | None
+    item_index: int
+    created_at: float
+    ended_at: float | None
+    failure: FailureView | None
+
+    @classmethod
+    def of(cls, job: Job) -> JobSummary:
+        """Return a job as lists show it."""
+        return cls(**summary_fields(job))
+
+
+class JobView(JobSummary):
+    """A job with all that is known of it."""
+
+    backend: str = Field(description="The asked backend: auto, an id or name, or tag:NAME.")
+    values: dict[str, ValueView]
+    outputs: dict[str, ValueView] = Field(description="Empty until it succeeded.")
+    attempts: list[AttemptView]
+    progress: ProgressView | None = Field(description="null unless it runs.")
+
+
+class SubmittedView(JobView):
+    """A submitted job."""
+
+    cached: bool = Field(description="Whether the result was there already.")
+
+
+class JobList(View):
+    """Some jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next: int | None = Field(description="The cursor for those that follow; null after the last.")
+
+
+class EventView(View):
+    """One row of a job's story."""
+
+    sequence: int
+    at: float
+    kind: str
+    attempt_id: str | None
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: JobEvent) -> EventView:
+        """Return an event as it is shown."""
+        return cls(
+            sequence=event.sequence,
+            at=event.at,
+            kind=event.kind,
+            attempt_id=event.attempt_id,
+            details=dict(event.details),
+        )
+
+
+class EventList(View):
+    """A job's story, in order."""
+
+    events: list[EventView]
+
+
+class CandidateView(View):
+    """A backend that could run the job, and when it would be done there. Seconds from now."""
+
+    backend_id: str
+    backend: str
+    completion_s: float
+    queue_s: float
+    transfer_s: float
+    switch_s: float
+    run_s: float
+    penalty_s: float
+    runs_seen: int
+    free: bool
+
+
+class RefusalView(View):
+    """A backend that cannot run the job, and why."""
+
+    backend_id: str
+    backend: str
+    reason: str
+    message: str
+
+
+class ExplanationView(View):
+    """Where a job could go, in order of preference, and why not elsewhere."""
+
+    job_id: str
+    candidates: list[CandidateView]
+    refusals: list[RefusalView]
+
+
+def summary_fields(job: Job) -> dict[str, Any]:
+    """Return the fields of ``JobSummary``."""
+    return {
+        "id": job.id,
+        "run_id": job.run_id,
+        "definition": job.spec.definition_id,
+        "version": job.spec.definition_version,
+        "status": job.status,
+        "node_id": job.node_id,
+        "item_index": job.item_index,
+        "created_at": job.created_at,
+        "ended_at": job.ended_at,
+        "failure": FailureView.of(job.failure) if job.failure is not None else None,
+    }
+
+
+def shown_values(values: Mapping[str, Value]) -> dict[str, ValueView]:
+    """Return values by name as they are shown."""
+    return {name: ValueView.of(value) for name, value in values.items()}
+
+
+def _value(name: str, value: Json) -> Json | Value:
+    if not isinstance(value, dict) or set(value) != {REFERENCE}:
+        return value
+    try:
+        return ValueBody.model_validate(value[REFERENCE]).to_domain()
+    except ValidationError as error:
+        raise malformed(f"value {name!r}", error) from None

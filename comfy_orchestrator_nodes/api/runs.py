@@ -1,0 +1,81 @@
+"""Runs: the executions of meta-graphs, and of single jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..domain import Run, RunStatus
+from ..errors import NotFound
+from ..store.jobs import JobFilter
+from .job_schemas import JobSummary, PageQuery
+from .schemas import Query, View
+from .table import Call, Route
+
+
+class RunsQuery(Query):
+    """Which runs; what is left out does not restrict."""
+
+    status: Annotated[list[RunStatus], Field(max_length=20)] = Field(default_factory=list)
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
+class RunSummary(View):
+    """A run without its jobs."""
+
+    id: str
+    status: RunStatus
+    title: str
+    created_at: float
+    ended_at: float | None
+
+    @classmethod
+    def of(cls, run: Run) -> RunSummary:
+        """Return a run as lists show it."""
+        return cls(id=run.id, status=run.status, title=run.title, created_at=run.created_at, ended_at=run.ended_at)
+
+
+class RunList(View):
+    """Some runs, newest first."""
+
+    runs: list[RunSummary]
+
+
+class RunView(RunSummary):
+    """A run with a page of its jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next: int | None = Field(description="The cursor for the jobs that follow; null after the last.")
+
+
+class CancelledRunView(View):
+    """How many of its jobs were under way and are asked to end."""
+
+    cancelled_jobs: int
+
+
+async def list_runs(call: Call, query: RunsQuery) -> RunList:
+    """List runs, newest first."""
+    found = await call.service.runs.list(statuses=query.status, limit=query.limit, offset=query.offset)
+    return RunList(runs=[RunSummary.of(run) for run in found])
+
+
+async def get_run(call: Call, run_id: str, query: PageQuery) -> RunView:
+    """Return a run with its jobs."""
+    run = RunSummary.of(await call.service.runs.get(run_id))
+    page = await call.service.jobs.list(JobFilter(run_id=run_id), limit=query.limit, before=query.cursor)
+    return RunView(**vars(run), jobs=[JobSummary.of(job) for job in page.jobs], next=page.next)
+
+
+async def cancel_run(call: Call, run_id: str) -> CancelledRunView:
+    """Cancel every job of a run that has not ended."""
+    return CancelledRunView(cancelled_jobs=await call.service.orchestrator.cancel_run(run_id, call.by))
+
+
+ROUTES = (
+    Route("GET", "/runs", list_runs),
+    Route("GET", "/runs/{run_id}", get_run, (NotFound,)),
+    Route("POST", "/runs/{run_id}/cancel", cancel_run, (NotFound,)),
+)

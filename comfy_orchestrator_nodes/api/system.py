@@ -1,0 +1,110 @@
+"""About the orchestrator itself: is it ready, how are its backends, and who wants to see previews."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Annotated
+
+from pydantic import Field, StrictBool, StrictStr
+
+from ..domain import BackendStatus, JobStatus
+from ..errors import Unavailable
+from ..service import Service
+from .backend_schemas import HealthView
+from .events import WATCH_S
+from .schemas import Body, Done, View
+from .table import Call, Route
+
+
+class StorageView(View):
+    """How full the folder of stored files is, in bytes."""
+
+    files: int
+    total_bytes: int
+    leased_bytes: int
+    limit_bytes: int
+
+
+class CountsView(View):
+    """How much there is of everything; what there is none of is left out."""
+
+    definitions: int
+    backends: dict[BackendStatus, int]
+    jobs: dict[JobStatus, int]
+    storage: StorageView
+
+
+class StatusView(View):
+    """Whether this server orchestrates."""
+
+    version: str
+    ready: bool
+    problem: str = Field(description="Why it does not, and what to do; empty when it does.")
+    counts: CountsView | None = Field(description="null while it is not ready.")
+
+
+class HealthList(View):
+    """Every backend's health, this server first."""
+
+    backends: list[HealthView]
+
+
+class WatchBody(Body):
+    """Whose previews a browser tab wants to see."""
+
+    jobs: Annotated[list[Annotated[StrictStr, Field(max_length=200)]], Field(max_length=1000)] = Field(
+        default_factory=list, description="Ids of jobs."
+    )
+    all: StrictBool = Field(default=False, description="Those of every job.")
+
+
+class WatchView(View):
+    """How long that holds; ask again before."""
+
+    expires_in_s: float
+
+
+async def get_status(call: Call) -> StatusView:
+    """Say whether this server orchestrates, and how much it has to do."""
+    try:
+        service = call.service
+    except Unavailable as error:
+        return StatusView(version=call.access.version, ready=False, problem=str(error), counts=None)
+    return StatusView(version=call.access.version, ready=True, problem="", counts=await _counts(service))
+
+
+async def get_health(call: Call) -> HealthList:
+    """Return every backend's health."""
+    return HealthList(backends=[HealthView.of(state) for state in call.service.registry.list()])
+
+
+async def watch_previews(call: Call, client_id: str, body: WatchBody) -> WatchView:
+    """Send previews to a browser tab for a while. It replaces what that tab asked for before."""
+    call.access.events.unwatch(client_id)
+    call.access.events.watch(client_id, *body.jobs, everything=body.all)
+    return WatchView(expires_in_s=WATCH_S)
+
+
+async def unwatch_previews(call: Call, client_id: str) -> Done:
+    """Send no more previews to a browser tab, apart from those of what it submitted."""
+    call.access.events.unwatch(client_id)
+    return Done()
+
+
+async def _counts(service: Service) -> CountsView:
+    usage = await asyncio.to_thread(service.artifacts.usage)
+    return CountsView(
+        definitions=len(service.publisher.current.definitions),
+        backends=Counter(state.health.status for state in service.registry.list()),
+        jobs=dict(await service.jobs.counts()),
+        storage=StorageView(**vars(usage)),
+    )
+
+
+ROUTES = (
+    Route("GET", "/status", get_status),
+    Route("GET", "/health", get_health),
+    Route("PUT", "/previews/{client_id}", watch_previews),
+    Route("DELETE", "/previews/{client_id}", unwatch_previews),
+)

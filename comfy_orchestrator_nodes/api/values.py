@@ -1,0 +1,114 @@
+"""Stored files: put one in, get one out. They are named by the SHA-256 of their content, so they never change."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import uuid
+
+from aiohttp import web
+
+from ..domain import FileRef
+from ..errors import InvalidRequest, NotFound, StoreError, StoreFull, ValueLost
+from ..store.artifacts import ArtifactStore
+from . import guard
+from .refusals import RangeNotSatisfiable
+from .table import Call, Route
+from .value_schemas import DownloadQuery, FileView
+
+UPLOAD_LEASE_S = 3600.0
+"""How long an uploaded file is kept at least, so that a job can be submitted with it."""
+
+_DOWNLOAD_LEASE_S = 24 * 3600.0
+"""The longest that a download may take; the lease ends with it."""
+
+_CHUNK_BYTES = 1 << 20
+
+_INLINE = ("image/", "audio/", "video/")
+_SCRIPTABLE = frozenset({"image/svg+xml"})
+
+
+async def put_value(call: Call) -> FileView:
+    """Store a file: the body is its content, the Content-Type says what it is. It is kept for an hour at least."""
+    media_type = guard.media_type_of(call.request)
+    return FileView.of(await _receive(call.request, call.service.artifacts, media_type))
+
+
+async def get_value(call: Call, sha256: str, query: DownloadQuery) -> web.StreamResponse:
+    """Return a stored file, or the asked range of it."""
+    artifacts = call.service.artifacts
+    size_bytes = artifacts.find(sha256)
+    if size_bytes is None:
+        raise NotFound("stored file", sha256)
+    _check_range(call.request, size_bytes)
+    ref = FileRef(sha256, size_bytes, query.media_type)
+    owner = f"download {uuid.uuid4().hex}"
+    artifacts.lease(owner, [ref], seconds=_DOWNLOAD_LEASE_S)
+    try:
+        path = await asyncio.to_thread(artifacts.path, ref)
+        response = web.FileResponse(path, chunk_size=_CHUNK_BYTES, headers=_headers(ref))
+        await response.prepare(call.request)
+    finally:
+        artifacts.release(owner)
+    return response
+
+
+async def _receive(request: web.Request, artifacts: ArtifactStore, media_type: str) -> FileRef:
+    limit = artifacts.usage().limit_bytes
+    if request.content_length is not None and request.content_length > limit:
+        raise _over(limit)
+    owner = f"upload {uuid.uuid4().hex}"
+    writer = await asyncio.to_thread(artifacts.writer, media_type, owner=owner, lease_s=UPLOAD_LEASE_S)
+    try:
+        async for chunk in request.content.iter_chunked(_CHUNK_BYTES):
+            if writer.size_bytes + len(chunk) > limit:
+                raise _over(limit)
+            await asyncio.to_thread(writer.write, chunk)
+        return await asyncio.to_thread(writer.publish)
+    finally:
+        await asyncio.to_thread(writer.close)
+
+
+def _over(limit: int) -> StoreFull:
+    return StoreFull(
+        f"The file is larger than all results together may be ({limit} bytes). Raise the size limit of the results.",
+        limit_bytes=limit,
+    )
+
+
+def _check_range(request: web.Request, size_bytes: int) -> None:
+    try:
+        start = request.http_range.start
+    except ValueError:
+        raise RangeNotSatisfiable(size_bytes) from None
+    if start is not None and start >= size_bytes:
+        raise RangeNotSatisfiable(size_bytes)
+
+
+def _headers(ref: FileRef) -> dict[str, str]:
+    """Return headers under which no browser runs anything of the file: it may come from anywhere."""
+    shown = ref.media_type.startswith(_INLINE) and ref.media_type not in _SCRIPTABLE
+    media_type = ref.media_type if shown else "application/octet-stream"
+    suffix = mimetypes.guess_extension(ref.media_type) or ""
+    return {
+        "Content-Type": media_type,
+        "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{ref.sha256[:16]}{suffix}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cache-Control": "private, max-age=31536000, immutable",
+    }
+
+
+_UPLOAD_ERRORS = (StoreFull, StoreError)
+
+ROUTES = (
+    Route("PUT", "/values", put_value, _UPLOAD_ERRORS, status=201, upload=True),
+    Route("POST", "/values", put_value, _UPLOAD_ERRORS, status=201, upload=True),
+    Route(
+        "GET",
+        "/values/{sha256}",
+        get_value,
+        (InvalidRequest, NotFound, ValueLost, RangeNotSatisfiable),
+        download=True,
+    ),
+)
