@@ -7,6 +7,7 @@ trips. What has more is rounded to the nearest 8-bit value here, and cut off by 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -16,6 +17,12 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from ...errors import UnsupportedValue, ValueLost
 from .arrays import FloatArray, SinkT, as_array
 from .png import MEDIA_TYPE, write_png
+
+_ORIENTATION = 0x0112
+"""The EXIF tag that says how a photo is to be turned."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for damaged files."""
 
 
 def write_image(native: Any, open_sink: Callable[[str], SinkT]) -> list[SinkT]:
@@ -88,7 +95,7 @@ def _read(files: Sequence[BinaryIO], select: Callable[[Image.Image], Image.Image
         groups = _group([shape for file in files for shape in _shapes(file, select)])
         frames = (frame for file in files for frame in _frames(file, select))
         return [_fill(np.empty((count, *shape), np.float32), frames) for count, shape in groups]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, EOFError) as error:
+    except _UNREADABLE as error:
         raise ValueLost(f"A file that should hold a value of type {type_} is no readable image: {error}") from error
 
 
@@ -132,9 +139,6 @@ def _upright(frame: Image.Image) -> Image.Image:
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
     return (height, width) if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
-
-
-_ORIENTATION = 0x0112
 
 
 def _group(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, tuple[int, ...]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,27 +22,42 @@ def write_video(native: Any, open_sink: Callable[[str], SinkT]) -> list[SinkT]:
         raise UnsupportedValue(
             f"A VIDEO is one of ComfyUI's video inputs; this is {type(native).__name__}.", type="VIDEO"
         )
-    with _source(native) as source:
-        head = source.read(_HEAD_BYTES)
-        sink = open_sink(_media_type(head))
-        sink.write(head)
-        shutil.copyfileobj(source, sink, _PART_BYTES)
-    return [sink]
-
-
-def _source(native: Any) -> BinaryIO:
-    """Open the file behind a video; one that is cut to a part of its file, or has none, is written anew."""
-    cut = any(getattr(native, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration"))
-    source = None if cut or not hasattr(native, "get_stream_source") else native.get_stream_source()
-    if isinstance(source, str):
-        return Path(source).open("rb")
+    source = _own_file(native)
     if isinstance(source, io.BytesIO):
         # A reader of its own: the video keeps using the position of its buffer.
-        return io.BytesIO(source.getbuffer())
-    buffer = io.BytesIO()
-    native.save_to(buffer)
-    buffer.seek(0)
-    return buffer
+        return [_copy(io.BytesIO(source.getbuffer()), open_sink)]
+    if source is not None:
+        with source.open("rb") as file:
+            return [_copy(file, open_sink)]
+    with tempfile.TemporaryDirectory() as folder:
+        # To a path, because ComfyUI (0.3.75) finds no format for a buffer.
+        path = Path(folder, "video.mp4")
+        native.save_to(str(path))
+        with path.open("rb") as file:
+            return [_copy(file, open_sink)]
+
+
+def _own_file(native: Any) -> Path | io.BytesIO | None:
+    """Return the file that a video is, or None if it is a part of one or made of frames."""
+    own = getattr(type(native), "get_stream_source", None)
+    if own is None or own.__qualname__.startswith("VideoInput."):
+        return None
+    if any(getattr(native, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration")):
+        return None
+    source = native.get_stream_source()
+    if isinstance(source, io.BytesIO):
+        return source
+    return Path(source) if isinstance(source, str) else None
+
+
+def _copy(source: BinaryIO, open_sink: Callable[[str], SinkT]) -> SinkT:
+    head = source.read(_HEAD_BYTES)
+    if not head:
+        raise UnsupportedValue("An empty VIDEO cannot be sent.", type="VIDEO")
+    sink = open_sink(_media_type(head))
+    sink.write(head)
+    shutil.copyfileobj(source, sink, _PART_BYTES)
+    return sink
 
 
 def _media_type(head: bytes) -> str:
