@@ -7,9 +7,10 @@ from typing import Any
 
 from . import js, virtual
 from .custom import adorn
-from .dynamic import UnusableClass, add_socket, add_widget
-from .model import Graph, Node, OutputSlot, Session
-from .specs import ClassSpec, parse_class
+from .graph import Graph
+from .inputs import add_socket, add_widget
+from .node import Node, OutputSlot, Session
+from .specs import ClassSpec, UnusableClass, parse_class
 
 SAVES_FILES = frozenset(
     {
@@ -97,7 +98,7 @@ class Factory:
         spec = self._specs.get(type_)
         if spec is None:
             entry = self._object_info[type_]
-            spec = parse_class(type_, entry if isinstance(entry, Mapping) else {})
+            spec = parse_class(type_, entry if isinstance(entry, dict) else {})
             self._specs[type_] = spec
         return spec
 

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from . import js
-from .model import Node
+from .constructors import Number, number_limits
+from .node import Node
 from .widgets import Fixed, Limits, Widget
 
 
@@ -16,8 +17,8 @@ def adorn(node: Node) -> None:
         _make_custom_combo(node)
     elif node.type == "PrimitiveInt" and node.widgets:
         node.widgets[0].limits = IntProperties(node)
-    elif node.type == "PrimitiveFloat" and node.widgets and node.widgets[0].limits is not None:
-        node.widgets[0].limits = FloatProperties(node, node.widgets[0].limits)
+    elif node.type == "PrimitiveFloat" and node.widgets and isinstance(node.widgets[0], Number):
+        node.widgets[0].limits = FloatProperties(node, number_limits(node.widgets[0].spec))
     elif node.type in ("PreviewAny", "SaveText"):
         node.add_widget(Fixed("textPreview", "preview_text", "", keeps=False, sent=False))
         node.add_widget(Widget("toggle", "preview_mode", False, keeps=False, sent=False))
@@ -87,6 +88,40 @@ def _add_option(node: Node) -> None:
     widget.made = True
 
 
+# --- 3D viewers ------------------------------------------------------------------------------------------------------
+
+_START_CAMERA: dict[str, Any] = {
+    "position": {"x": 10, "y": 10, "z": 10.000000000000002},
+    "target": {"x": 0, "y": 0, "z": 0},
+    "zoom": 1,
+    "cameraType": "perspective",
+    "quaternion": {
+        "x": -0.2798481423331213,
+        "y": 0.3647051996310008,
+        "z": 0.11591689595929511,
+        "w": 0.8804762392171493,
+    },
+    "fov": 35,
+    "aspect": 1,
+    "near": 0.01,
+    "far": 10000,
+    "frustum": {"left": -5, "right": 5, "top": 5, "bottom": -5},
+}
+"""Where the camera of a viewer stands before anybody moved it."""
+
+
+def viewport_state(node: Node, widget: Widget) -> Any:
+    """Return what a 3D viewer sends about its camera: the saved one, or where it starts."""
+    if widget.name != "viewport_state":
+        return widget.get()
+    config = node.properties.get("Camera Config")
+    saved = config.get("state") if isinstance(config, dict) else None
+    camera = saved if isinstance(saved, dict) else _START_CAMERA
+    if widget.type == "load3DAdvanced":
+        return {"camera_info": camera, "model_3d_info": []}
+    return {"image": "", "mask": "", "normal": "", "camera_info": camera, "recording": "", "model_3d_info": []}
+
+
 # --- PrimitiveInt, PrimitiveFloat ------------------------------------------------------------------------------------
 
 
@@ -99,7 +134,7 @@ class IntProperties(Limits):
         super().__init__(integer=True, minimum=-(2.0**63), maximum=2.0**63, step=1, round_=None, precision=0)
         self._node = node
 
-    def rounded(self, value: float) -> float:
+    def rounded(self, value: Any) -> Any:
         """Return the value on the nearest step."""
         properties = self._node.properties
         self.minimum = _number(properties.get("min"), -(2.0**63))
@@ -124,7 +159,7 @@ class FloatProperties(Limits):
         self._node = node
         self._declared = declared
 
-    def rounded(self, value: float) -> float:
+    def rounded(self, value: Any) -> Any:
         """Return the value at the precision that the node or its class asks for."""
         properties = self._node.properties
         self.minimum = _number(properties.get("min"), -math.inf)

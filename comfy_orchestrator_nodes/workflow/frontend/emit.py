@@ -9,9 +9,10 @@ from typing import Any
 
 from . import js, text, virtual
 from .create import NAME_PROPERTY, SAVES_FILES
-from .custom import ChoiceIndex, choice_index
+from .custom import ChoiceIndex, choice_index, viewport_state
+from .graph import Graph
 from .load import every_node
-from .model import Graph, Node
+from .node import Node
 from .resolve import Place, Source, Unresolvable, places, resolve_input
 from .widgets import Widget
 
@@ -59,7 +60,13 @@ class Emitter:
     def _apply_primitives(self) -> None:
         for node in every_node(self._root):
             if node.kind == virtual.PRIMITIVE:
-                virtual.apply_primitive(node, self._replace)
+                virtual.apply_primitive(node, self._replace_in_primitive)
+
+    def _replace_in_primitive(self, node: Node, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._replace(value)
+        self.reasons[f"primitive node {node.id} is to replace widget names in a value that is no text"] = None
+        return value
 
     def _node(self, place: Place) -> dict[str, Any]:
         node = place.node
@@ -100,6 +107,8 @@ class Emitter:
             return choice_index(node, self._choice(place))
         if widget.type == "branch_names":
             return _branch_names(node)
+        if widget.type in ("load3D", "load3DAdvanced"):
+            return self._viewer_value(place, widget)
         if widget.type == "WEBCAM":
             self.reasons[f"node {place.id} takes a picture with the webcam, which only a browser can"] = None
             return value
@@ -110,6 +119,11 @@ class Emitter:
         if widget.name == "filename_prefix" and node.type in SAVES_FILES:
             return self._replace(value)
         return value
+
+    def _viewer_value(self, place: Place, widget: Widget) -> Any:
+        if place.node.type == "Load3D" and widget.name == "image":
+            self.reasons[f"node {place.id} renders its 3D scene, which only a browser can"] = None
+        return viewport_state(place.node, widget)
 
     def _choice(self, place: Place) -> Any:
         """Return the choice of a CustomCombo, which an instance of a subgraph may hold."""

@@ -12,17 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import js, virtual
-from .model import (
-    INPUT_BOUNDARY,
-    BoundaryInput,
-    Graph,
-    Link,
-    Node,
-    OutputSlot,
-    Slot,
-    announce_removal,
-    connected_widgets,
-)
+from .graph import INPUT_BOUNDARY, BoundaryInput, Graph, Link
+from .layout import announce_removal, connected_widgets
+from .node import Node, OutputSlot, Slot
 from .widgets import Widget
 
 _PREVIEW_TYPES = frozenset({"preview", "video", "audioUI"})
@@ -53,8 +45,6 @@ def merge_slots(node: Node, info: dict[str, Any]) -> None:
         merged.append(data)
         label = data.get("label", boundary.label)
         slot = Slot(boundary.name, boundary.type, label=label if isinstance(label, str) else None)
-        widget = data.get("widget")
-        slot.widget = str(widget.get("name")) if isinstance(widget, Mapping) else None
         slot.boundary = boundary
         slots.append(slot)
     names = {boundary.name for boundary in graph.inputs}
@@ -105,7 +95,7 @@ def _quarantined(saved: Any) -> dict[str, Any]:
     """Return values that an earlier migration could not place, by the input that they were for."""
     values: dict[str, Any] = {}
     for entry in reversed(_parse_list(saved)):
-        if not isinstance(entry, Mapping) or "hostValue" not in entry:
+        if not isinstance(entry, dict) or "hostValue" not in entry:
             continue
         original = entry.get("originalEntry")
         if isinstance(original, list) and len(original) >= 2 and original[0] == "-1":

@@ -7,12 +7,14 @@ object lists its integer-like keys first, and text made of a value follows ECMA-
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeGuard
 
 _MAX_SAFE_INTEGER = 2**53
 _MAX_ARRAY_INDEX = 2**32 - 2
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 class _Undefined:
@@ -110,6 +112,34 @@ def number_text(value: int | float) -> str:
         return prefix + "0." + "0" * -point + text
     mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
     return f"{prefix}{mantissa}e{'+' if point > 0 else '-'}{abs(point - 1)}"
+
+
+def to_number(value: Any) -> float:
+    """Return ``Number(value)`` of a JSON value: NaN for text that is no number and for objects."""
+    if is_number(value):
+        return as_double(value)
+    if value is None or isinstance(value, bool):
+        return float(bool(value))
+    if value is UNDEFINED or isinstance(value, dict):
+        return math.nan
+    text = to_text(value).strip()
+    if not text:
+        return 0
+    if text.lstrip("+-") == "Infinity":
+        return -math.inf if text[0] == "-" else math.inf
+    if not _DECIMAL.fullmatch(text):
+        return _other_radix(text)
+    return as_double(float(text))
+
+
+def _other_radix(text: str) -> float:
+    radix = {"0x": 16, "0o": 8, "0b": 2}.get(text[:2].lower())
+    if radix is None or not text[2:].isalnum():
+        return math.nan
+    try:
+        return as_double(int(text[2:], radix))
+    except ValueError:
+        return math.nan
 
 
 def keys(mapping: Mapping[str, Any]) -> Iterable[str]:

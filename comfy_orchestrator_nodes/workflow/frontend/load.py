@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from . import host, js, virtual
 from .create import Factory
-from .dynamic import UnusableClass
-from .model import (
-    BYPASSED,
-    MUTED,
-    BoundaryInput,
-    BoundaryOutput,
-    Graph,
-    Link,
-    Node,
-    OutputSlot,
-    Restoration,
-    Session,
-    Slot,
-    capture_layout,
-    make_names_unique,
-    replace_inputs,
-)
+from .graph import BoundaryInput, BoundaryOutput, Graph
+from .inputs import add_input
+from .layout import capture_layout, replace_inputs
+from .node import BYPASSED, MUTED, Node, Session, make_names_unique
 from .raw import Malformed, NodeIds, RawGraph, id_text, make_ids_unique, read_definitions, read_graph
+from .slots import announce_links, merge_slots, realign_group_children, realign_links, take_slots
+from .specs import UnusableClass
 from .values import migrate_values, read_values
 
 _REPAIRED_SAMPLERS = ("KSampler", "KSamplerAdvanced")
@@ -35,7 +25,7 @@ class Loader:
     """Builds the live graph of one document and collects every reason why it cannot be built."""
 
     def __init__(self, object_info: Mapping[str, Any]) -> None:
-        self.session = Session()
+        self.session = Session(add_input)
         self.factory = Factory(object_info, self.session)
         self.reasons: dict[str, None] = {}
         self._ids = NodeIds()
@@ -55,10 +45,10 @@ class Loader:
         if self.reasons:
             return None
         for definition in definitions:
-            self.factory.subgraphs[definition.id] = _open_definition(definition, self.session)
+            self.factory.subgraphs[definition.id] = _open_definition(definition)
         for definition in ordered:
             self._configure(self.factory.subgraphs[definition.id], definition)
-        graph = Graph(self.session)
+        graph = Graph()
         self._configure(graph, root)
         self.reasons.update(self.factory.reasons)
         if self.reasons:
@@ -103,7 +93,9 @@ class Loader:
                     entered.add(type_)
                     pending.extend((definition, inner) for inner in definition.nodes)
             elif _executes(node) and not self.factory.knows(type_):
-                where = f" (node {id_text(node['id'])}" + (f" of subgraph {graph.name!r})" if graph is not root else ")")
+                where = f" (node {id_text(node['id'])}" + (
+                    f" of subgraph {graph.name!r})" if graph is not root else ")"
+                )
                 self.reasons[self.factory.reason_for(type_) + where] = None
 
     # --- one graph ---
@@ -116,10 +108,7 @@ class Loader:
             (node, [(slot.get("name"), slot.get("link")) for slot in info["inputs"]]) for node, info in infos
         ]
         for node, info in infos:
-            try:
-                self._configure_node(node, info)
-            except UnusableClass as error:
-                self.reasons[f"node {node.id} ({node.type}): {error}"] = None
+            self._configure_node(node, info)
         for node, names in saved_links:
             realign_links(graph, node, names)
         for node, info in infos:
@@ -149,21 +138,27 @@ class Loader:
         return infos
 
     def _configure_node(self, node: Node, info: dict[str, Any]) -> None:
+        try:
+            self._put_back(node, info)
+        except UnusableClass as error:
+            self.reasons[f"node {node.id} ({node.type}): {error}"] = None
+
+    def _put_back(self, node: Node, info: dict[str, Any]) -> None:
         node.mode = info.get("mode") or 0
         if js.truthy(info.get("title")):
             node.title = info["title"]
         node.properties.update(info["properties"])
         if node.kind == "class":
-            _merge_slots(node, info)
+            merge_slots(node, info)
             info["widgets_values"] = migrate_values(node, info.get("widgets_values"))
         elif node.subgraph is not None:
             host.merge_slots(node, info)
         else:
-            _take_slots(node, info)
-        _announce_links(node, info["inputs"])
+            take_slots(node, info)
+        announce_links(node, info["inputs"])
         if node.subgraph is not None:
             host.bind_slots(node)
-        _realign_group_children(node, info["inputs"])
+        realign_group_children(node, info["inputs"])
         self._restore(node, info)
 
     def _restore(self, node: Node, info: dict[str, Any]) -> None:
@@ -199,7 +194,7 @@ class Loader:
                 saved = node.outputs[0].type if node.outputs else None
                 virtual.start_primitive(node, saved)
             elif node.kind == virtual.REROUTE:
-                self.session.frames.append(lambda node=node: virtual.settle_reroute(node))
+                self.session.frames.append(partial(virtual.settle_reroute, node))
         self.session.configuring = False
         for node in every_node(root):
             _repair_values(node)
@@ -234,13 +229,13 @@ def _executes(node: Mapping[str, Any]) -> bool:
 def _last_id(document: Mapping[str, Any]) -> Any:
     """Return the saved counter of node ids as it is; only the first schema has it at the top."""
     state = document.get("state")
-    if document.get("version") != 0.4 and isinstance(state, Mapping) and js.is_number(state.get("lastNodeId")):
+    if document.get("version") != 0.4 and isinstance(state, dict) and js.is_number(state.get("lastNodeId")):
         return state["lastNodeId"]
     return document.get("last_node_id", 0)
 
 
-def _open_definition(raw: RawGraph, session: Session) -> Graph:
-    graph = Graph(session, raw.name)
+def _open_definition(raw: RawGraph) -> Graph:
+    graph = Graph(raw.name)
     graph.inputs = [
         BoundaryInput(str(slot.get("name", "")), slot.get("type"), list(slot["linkIds"]), slot.get("label"))
         for slot in raw.boundary_inputs
@@ -260,146 +255,6 @@ def _stand_in(type_: str, session: Session) -> Node:
     return node
 
 
-def _merge_slots(node: Node, info: dict[str, Any]) -> None:
-    """Let the definition say which slots there are, and the document which others a script had added."""
-    saved = {str(slot.get("name")): slot for slot in info["inputs"]}
-    defined = {slot.name for slot in node.inputs}
-    merged: list[dict[str, Any]] = []
-    slots: list[Slot] = []
-    for slot in node.inputs:
-        data = saved.get(slot.name, {})
-        merged.append(data)
-        widget = slot.widget if slot.widget is not None else _widget_name(data)
-        slots.append(Slot(slot.name, slot.type, widget=widget, label=_label(data), localized=slot.localized))
-    for data in info["inputs"]:
-        if str(data.get("name")) not in defined:
-            merged.append(data)
-            slots.append(_saved_slot(data))
-    info["inputs"] = merged
-    node.inputs[:] = slots
-    for index, data in enumerate(info["outputs"]):
-        if index >= len(node.outputs):
-            node.outputs.append(OutputSlot(data.get("type", "*"), str(data.get("name", ""))))
-
-
-def _take_slots(node: Node, info: dict[str, Any]) -> None:
-    """Take the slots as saved: the front end's own nodes have no definition to check them against."""
-    for index, data in enumerate(info["inputs"]):
-        slot = _saved_slot(data)
-        if index < len(node.inputs):
-            node.inputs[index] = slot
-        else:
-            node.inputs.append(slot)
-    for index, data in enumerate(info["outputs"]):
-        output = OutputSlot(data.get("type", "*"), str(data.get("name", "")))
-        if index < len(node.outputs):
-            node.outputs[index] = output
-        else:
-            node.outputs.append(output)
-
-
-def _saved_slot(data: Mapping[str, Any]) -> Slot:
-    localized = data.get("localized_name")
-    return Slot(
-        str(data.get("name", "")),
-        data.get("type", "*"),
-        widget=_widget_name(data),
-        label=_label(data),
-        localized=localized if isinstance(localized, str) else None,
-    )
-
-
-def _widget_name(data: Mapping[str, Any]) -> str | None:
-    widget = data.get("widget")
-    return str(widget.get("name")) if isinstance(widget, Mapping) else None
-
-
-def _label(data: Mapping[str, Any]) -> str | None:
-    label = data.get("label")
-    return label if isinstance(label, str) else None
-
-
-def _announce_links(node: Node, saved: list[dict[str, Any]]) -> None:
-    """Tell the dynamic inputs which slots were saved as linked; they may grow while being told."""
-    if not node.handlers or node.graph is None:
-        return
-    index = 0
-    while index < len(node.inputs):
-        link_id = saved[index].get("link") if index < len(saved) else None
-        link = node.graph.links.get(link_id) if link_id is not None else None
-        node.connection_changed(index, True, link)
-        index += 1
-
-
-def _realign_group_children(node: Node, saved: list[dict[str, Any]]) -> None:
-    """Bring links to the right slots before a dynamic combo rebuilds them, where the node has one."""
-    if node.graph is None:
-        return
-    names = [
-        (name, data.get("link"))
-        for data in saved
-        if (name := str(data.get("name"))).rpartition(".")[0] not in node.autogrow or "." not in name
-    ]
-    widget_names = {widget.name for widget in node.live_widgets()}
-    if any("." in name[1:] and name.rpartition(".")[0] in widget_names for name, _ in names):
-        realign_links(node.graph, node, names)
-
-
-def realign_links(graph: Graph, node: Node, names: list[tuple[Any, int | None]]) -> None:
-    """Move each link to the input whose saved twin names it.
-
-    Args:
-        graph: the graph the node is in.
-        node: the node whose inputs may stand in another order than they were saved.
-        names: for each saved input its name and link id.
-    """
-    wanted: dict[int, list[str]] = {}
-    for name, link_id in names:
-        link = graph.links.get(link_id) if link_id is not None else None
-        if link is not None and link.target == node.id:
-            wanted.setdefault(link.id, []).append(str(name))
-    skipped: set[int] = set()
-    passes = 0
-    while passes < len(wanted):
-        places: dict[str, list[int]] = {}
-        for index, slot in enumerate(node.inputs):
-            places.setdefault(slot.name, []).append(index)
-        moves = _moves(graph, wanted, places, skipped)
-        if not moves:
-            return
-        lost = [link_id for link_id, aliases in wanted.items() if not any(alias in places for alias in aliases)]
-        destinations = {slot for _, slot in moves}
-        removals = [
-            graph.links[link_id]
-            for link_id in lost
-            if link_id in graph.links and graph.links[link_id].target_slot in destinations
-        ]
-        if not graph.move_links(moves, removals):
-            participants = {link.id for link, _ in moves} | {link.id for link in removals}
-            blocked = [link for link, slot in moves if graph.blocked(link, slot, participants)]
-            skipped.update(link.id for link in blocked or (link for link, _ in moves))
-            continue
-        passes += 1
-        for link in removals:
-            node.connection_changed(link.target_slot, False, link)
-        for link, slot in moves:
-            node.connection_changed(slot, True, link)
-
-
-def _moves(
-    graph: Graph, wanted: Mapping[int, list[str]], places: Mapping[str, list[int]], skipped: set[int]
-) -> list[tuple[Link, int]]:
-    moves = []
-    for link_id, aliases in wanted.items():
-        link = graph.links.get(link_id)
-        if link is None or link_id in skipped:
-            continue
-        slots = sorted(index for alias in set(aliases) for index in places.get(alias, ()))
-        if slots and link.target_slot not in slots:
-            moves.append((link, slots[0]))
-    return moves
-
-
 def _drop_dead_widget_slots(node: Node) -> None:
     """Remove inputs that stood for a widget which the class has no more."""
     if node.kind != "class":
@@ -414,8 +269,8 @@ def _repair_values(node: Node) -> None:
     """Mend what old versions saved: a prefix of sampler names, and combos without a value."""
     for widget in list(node.live_widgets()):
         value = widget.get()
-        if node.type in _REPAIRED_SAMPLERS and widget.name == "sampler_name" and isinstance(value, str):
-            if value.startswith("sample_"):
-                widget.set(node, value[7:])
+        repaired = node.type in _REPAIRED_SAMPLERS and widget.name == "sampler_name"
+        if repaired and isinstance(value, str) and value.startswith("sample_"):
+            widget.set(node, value[7:])
         if widget.type == "combo" and widget.choices and (value is None or value is js.UNDEFINED):
             widget.set(node, widget.choices[0])

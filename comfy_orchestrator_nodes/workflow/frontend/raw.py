@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import js
-from .model import Link
+from .graph import Link
 
 MAX_SAFE_INTEGER = 2**53 - 1
 
@@ -87,19 +87,19 @@ def read_graph(data: Mapping[str, Any], where: str) -> RawGraph:
 
 
 def _copy_node(node: Any, where: str) -> dict[str, Any]:
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         raise Malformed(f"a node of {where} is not an object")
     copy = dict(node)
     id_text(copy.get("id"))
     copy["inputs"] = [_copy_slot(slot, "link", where) for slot in items(node, "inputs", where)]
     copy["outputs"] = [_copy_slot(slot, "links", where) for slot in items(node, "outputs", where)]
     properties = node.get("properties")
-    copy["properties"] = dict(properties) if isinstance(properties, Mapping) else {}
+    copy["properties"] = dict(properties) if isinstance(properties, dict) else {}
     return copy
 
 
 def _copy_slot(slot: Any, key: str, where: str) -> dict[str, Any]:
-    if not isinstance(slot, Mapping):
+    if not isinstance(slot, dict):
         raise Malformed(f"a slot of a node of {where} is not an object")
     copy = dict(slot)
     if key == "link" and copy.get("link") is not None:
@@ -108,7 +108,7 @@ def _copy_slot(slot: Any, key: str, where: str) -> dict[str, Any]:
 
 
 def _copy_boundary(slot: Any, where: str) -> dict[str, Any]:
-    if not isinstance(slot, Mapping):
+    if not isinstance(slot, dict):
         raise Malformed(f"an input or output of {where} is not an object")
     copy = dict(slot)
     copy["linkIds"] = [whole(value, f"a link id of {where}") for value in items(slot, "linkIds", where)]
@@ -116,14 +116,16 @@ def _copy_boundary(slot: Any, where: str) -> dict[str, Any]:
 
 
 def _read_link(row: Any, where: str) -> Link:
-    if isinstance(row, Mapping):
+    if isinstance(row, dict):
         fields = [row.get(key) for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot")]
     elif isinstance(row, list) and len(row) >= 5:
         fields = row[:5]
     else:
         raise Malformed(f"a link of {where} is neither an object nor a list of five")
     what = f"a link of {where}"
-    return Link(whole(fields[0], what), id_text(fields[1]), whole(fields[2], what), id_text(fields[3]), whole(fields[4], what))
+    return Link(
+        whole(fields[0], what), id_text(fields[1]), whole(fields[2], what), id_text(fields[3]), whole(fields[4], what)
+    )
 
 
 def _drop_competing_links(graph: RawGraph) -> None:
@@ -187,9 +189,9 @@ def _flatten(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if data is not document:
             yield data
         definitions = data.get("definitions")
-        nested = items(definitions, "subgraphs", "the definitions") if isinstance(definitions, Mapping) else []
+        nested = items(definitions, "subgraphs", "the definitions") if isinstance(definitions, dict) else []
         for each in reversed(nested):
-            if not isinstance(each, Mapping):
+            if not isinstance(each, dict):
                 raise Malformed("a subgraph definition is not an object")
             pending.append(each)
 

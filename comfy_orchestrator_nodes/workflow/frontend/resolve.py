@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import js, slot_types
-from .model import BYPASSED, INPUT_BOUNDARY, MUTED, Graph, Link, Node
+from .graph import INPUT_BOUNDARY, Graph, Link
+from .node import BYPASSED, MUTED, Node
 
 
 class Unresolvable(Exception):

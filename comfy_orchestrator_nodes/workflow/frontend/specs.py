@@ -19,6 +19,10 @@ _MESH_VIEWER_CLASSES = frozenset({"SaveGLB", "Preview3D"})
 _UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload")
 
 
+class UnusableClass(Exception):
+    """A class's definition that the front end itself refuses: no node of that class can be made."""
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """One input of a class, or one that a dynamic input brings: name, widget or slot type, and free options."""
@@ -76,15 +80,15 @@ class ClassSpec:
 
 def parse_input(raw: Any, name: str, *, optional: bool) -> InputSpec:
     """Read one ``[type, options]`` pair; a malformed one becomes a slot of type ``UNKNOWN``."""
-    pair = raw if isinstance(raw, (list, tuple)) else ()
+    pair = raw if isinstance(raw, list) else ()
     kind = pair[0] if pair else None
-    options = pair[1] if len(pair) > 1 and isinstance(pair[1], Mapping) else {}
+    options = pair[1] if len(pair) > 1 and isinstance(pair[1], dict) else {}
     name = str(options.get("name", name))
-    if isinstance(kind, (list, tuple)):
+    if isinstance(kind, list):
         return InputSpec(name, "COMBO", optional, options, tuple(kind))
     if kind == "COMBO":
         choices = options.get("options")
-        return InputSpec(name, "COMBO", optional, options, tuple(choices) if isinstance(choices, (list, tuple)) else ())
+        return InputSpec(name, "COMBO", optional, options, tuple(choices) if isinstance(choices, list) else ())
     if isinstance(kind, str):
         declared = options.get("type") if kind != "CHART" else None
         return InputSpec(name, declared if isinstance(declared, str) else kind, optional, options)
@@ -93,11 +97,11 @@ def parse_input(raw: Any, name: str, *, optional: bool) -> InputSpec:
 
 def parse_group(group: Any) -> Iterator[InputSpec]:
     """Yield the inputs of a ``{"required": {…}, "optional": {…}}`` object, required first."""
-    if not isinstance(group, Mapping):
+    if not isinstance(group, dict):
         return
     for section in ("required", "optional"):
         members = group.get(section)
-        if not isinstance(members, Mapping):
+        if not isinstance(members, dict):
             continue
         for name, raw in js.entries(members):
             yield parse_input(raw, name, optional=section == "optional")
@@ -124,14 +128,14 @@ def parse_class(name: str, entry: Mapping[str, Any]) -> ClassSpec:
         ordered=tuple(_in_order(inputs, entry.get("input_order"))),
         outputs=tuple(_outputs(entry)),
         output_matchtypes=tuple(entry.get("output_matchtypes") or ()),
-        fallback_value_names=tuple(map(str, names)) if isinstance(names, (list, tuple)) else None,
+        fallback_value_names=tuple(map(str, names)) if isinstance(names, list) else None,
         raw_inputs={**optional, **required},
     )
 
 
 def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = mapping.get(key)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _with_force_input(optional: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _with_force_input(optional: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options(raw: Any) -> Mapping[str, Any]:
-    if isinstance(raw, (list, tuple)) and len(raw) > 1 and isinstance(raw[1], Mapping):
+    if isinstance(raw, list) and len(raw) > 1 and isinstance(raw[1], dict):
         return raw[1]
     return {}
 
@@ -170,11 +174,11 @@ def _takes_media_uploads(raw: Any) -> bool:
     options = _options(raw)
     if not any(options.get(flag) is True for flag in _UPLOAD_FLAGS):
         return False
-    return isinstance(raw[0], (list, tuple)) or raw[0] == "COMBO"
+    return isinstance(raw[0], list) or raw[0] == "COMBO"
 
 
 def _in_order(inputs: Mapping[str, InputSpec], order: Any) -> Iterator[InputSpec]:
-    if not isinstance(order, Mapping):
+    if not isinstance(order, dict):
         yield from (spec for _, spec in js.entries(inputs))
         return
     done = set()
@@ -190,7 +194,7 @@ def _in_order(inputs: Mapping[str, InputSpec], order: Any) -> Iterator[InputSpec
 def _outputs(entry: Mapping[str, Any]) -> Iterator[OutputSpec]:
     types = entry.get("output")
     names = entry.get("output_name")
-    for index, kind in enumerate(types if isinstance(types, (list, tuple)) else ()):
-        name = names[index] if isinstance(names, (list, tuple)) and index < len(names) else None
-        text = "COMBO" if isinstance(kind, (list, tuple)) else str(kind)
+    for index, kind in enumerate(types if isinstance(types, list) else ()):
+        name = names[index] if isinstance(names, list) and index < len(names) else None
+        text = "COMBO" if isinstance(kind, list) else str(kind)
         yield OutputSpec(str(name or f"output_{index}"), "*" if text == "COMFY_MATCHTYPE_V3" else text)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import js
-from .model import Node, Restoration
+from .node import Node, Restoration
 from .specs import InputSpec, parse_group
 
 
@@ -21,7 +21,7 @@ def read_values(info: Mapping[str, Any], fallback_names: tuple[str, ...] | None)
     if fallback_names is None:
         return Restoration(positional)
     named = info.get("widgets_values_named")
-    if isinstance(named, Mapping):
+    if isinstance(named, dict):
         return Restoration(positional, named)
     if "widgets_values" not in info or values is None:
         return Restoration(positional)
@@ -66,7 +66,7 @@ def _forced_places(node: Node, specs: Any) -> list[bool]:
 
 
 def _compacted(node: Node, values: Any) -> list[Any]:
-    if isinstance(values, Mapping):
+    if isinstance(values, dict):
         return [value for _, value in js.entries(values)]
     widgets = node.widgets
     return [value for index, value in enumerate(values) if index >= len(widgets) or widgets[index].keeps]
@@ -81,9 +81,9 @@ def _has_dynamic_group(spec: InputSpec) -> bool:
 def _nested(spec: InputSpec) -> Iterator[InputSpec]:
     if spec.type == "COMFY_AUTOGROW_V3":
         template = spec.options.get("template")
-        if isinstance(template, Mapping):
+        if isinstance(template, dict):
             yield from parse_group(template.get("input"))
     elif spec.type == "COMFY_DYNAMICCOMBO_V3":
         for option in spec.options.get("options") or ():
-            if isinstance(option, Mapping):
+            if isinstance(option, dict):
                 yield from parse_group(option.get("inputs"))

@@ -6,9 +6,13 @@ import math
 from typing import Any
 
 from . import js, slot_types
-from .model import Link, Node, OutputSlot, Restoration, Session, Slot, connected_widgets
+from .constructors import add_control, add_filter, number_limits
+from .graph import Link
+from .inputs import WIDGETS
+from .layout import connected_widgets
+from .node import Node, OutputSlot, Restoration, Session, Slot
 from .specs import InputSpec
-from .widgets import CONSTRUCTORS, Limits, TextArea, Widget, add_control, add_filter
+from .widgets import TextArea, Widget
 
 PRIMITIVE = "PrimitiveNode"
 REROUTE = "Reroute"
@@ -88,7 +92,7 @@ def target_spec(target: Node, slot: Slot) -> InputSpec | None:
         inner = next(connected_widgets(target.subgraph, slot.boundary), None)
         return target_spec(inner[0], inner[1]) if inner is not None else None
     if slot.widget is None:
-        return InputSpec(slot.name, slot.type, False, {}) if slot.type in CONSTRUCTORS else None
+        return InputSpec(slot.name, slot.type, False, {}) if slot.type in WIDGETS else None
     if slot.spec is not None:
         return slot.spec
     if target.spec is not None:
@@ -98,9 +102,13 @@ def target_spec(target: Node, slot: Slot) -> InputSpec | None:
 
 def _create_widget(node: Node, spec: InputSpec, link: Link) -> None:
     assert node.graph is not None
-    own = InputSpec("value", spec.type, spec.optional, {k: v for k, v in spec.options.items() if k != "name"}, spec.choices)
-    constructor = CONSTRUCTORS.get(spec.type)
-    widget = constructor(node, own) if constructor is not None else node.add_widget(Widget(spec.type.lower(), "value", None))
+    own = InputSpec(
+        "value", spec.type, spec.optional, {k: v for k, v in spec.options.items() if k != "name"}, spec.choices
+    )
+    constructor = WIDGETS.get(spec.type)
+    widget = (
+        constructor(node, own) if constructor is not None else node.add_widget(Widget(spec.type.lower(), "value", None))
+    )
     if widget is None:
         return
     target, slot = node.graph.target_of(link)
@@ -138,17 +146,8 @@ def _merge_ranges(node: Node, spec: InputSpec, links: list[Link]) -> None:
             if value > widget.limits.maximum:
                 value = widget.limits.maximum
             widget.set(node, value)
-            widget.set(node, widget.limits.rounded(value))
+        widget.set(node, widget.limits.rounded(value))
         apply_primitive(node)
-
-
-def number_limits(spec: InputSpec) -> Limits:
-    """Return the range and rounding that a number widget of this definition has."""
-    scratch = Node("scratch", Session())
-    widget = CONSTRUCTORS[spec.type](scratch, spec)
-    assert widget is not None
-    assert widget.limits is not None
-    return widget.limits
 
 
 def merge_specs(first: InputSpec, second: InputSpec) -> InputSpec | None:
@@ -198,8 +197,8 @@ def apply_primitive(node: Node, replace: Any = None) -> None:
     if graph is None or not node.widgets:
         return
     value = node.widgets[0].get()
-    if replace is not None and js.truthy(value) and js.truthy(node.properties.get(REPLACES_TEXT)) and isinstance(value, str):
-        value = replace(value)
+    if replace is not None and js.truthy(value) and js.truthy(node.properties.get(REPLACES_TEXT)):
+        value = replace(node, value)
     for link in list(graph.by_origin.get((node.id, 0), {}).values()):
         target, slot = graph.target_of(link)
         if target is None or slot is None or slot.widget is None:
