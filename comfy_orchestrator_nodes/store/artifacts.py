@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from ..domain import FileRef
 from ..errors import InvalidRequest, StoreError, StoreFull, ValueLost
+from .folders import make_private_folder
 from .sink import ArtifactWriter, hash_file
 from .usage import Entry, UsageOrder
 
@@ -77,7 +78,7 @@ class ArtifactStore:
         self._order = UsageOrder()
         self._unfinished = root / "tmp"
         try:
-            self._unfinished.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._unfinished)
             if os.name == "posix":
                 root.chmod(0o700)
             for leftover in self._unfinished.iterdir():

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ..errors import Conflict, InvalidRequest, StoreBusy, StoreDamaged, StoreError, StoreFull
 from .connection import ConnectionThread
+from .folders import make_private_folder
 from .schema import SCHEMA_FILE, load_migrations, upgrade
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
 
 def _make_private_file(path: Path) -> None:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         if os.name == "posix":
             # An older or copied file may be open to others; SQLite gives its log the mode of the database.

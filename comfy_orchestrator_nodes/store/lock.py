@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ..errors import StoreError, StoreInUse
+from .folders import make_private_folder
 
 _LOCKED_BYTE = 1 << 30
 """Windows locks bytes and keeps others from reading them, so the locked one lies far behind the text."""
@@ -40,7 +41,7 @@ class StoreLock:
         """
         path = database.with_name(database.name + ".lock")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(f"The lock file {path} cannot be opened: {error.strerror}.", path=str(path)) from error

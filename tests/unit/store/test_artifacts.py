@@ -139,6 +139,14 @@ def test_only_the_owner_can_read_what_is_stored(artifacts: ArtifactStore) -> Non
     assert {folder.stat().st_mode & 0o777 for folder in (path.parent, artifacts.root)} == {0o700}
 
 
+@posix_only
+def test_every_folder_that_had_to_be_made_is_private(tmp_path: Path) -> None:
+    ArtifactStore(tmp_path / "user" / "store" / "artifacts")
+    made = [folder for folder in tmp_path.rglob("*") if folder.is_dir()]
+    assert len(made) == 4
+    assert {folder.stat().st_mode & 0o777 for folder in made} == {0o700}
+
+
 # --- damage ----------------------------------------------------------------------------------------------------------
 
 
