@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from ..domain import FILE_TYPES, Definition, FileRef, Json, Value
 from ..errors import InvalidRequest
 from ..workflow.fragments import Collector, Entry, Exit, MakeId
-from ..workflow.graph import WORKFLOW_OUTPUT, Link, class_type
+from ..workflow.graph import WORKFLOW_OUTPUT, Link, as_link, class_type
 from ..workflow.patch import lower
 from .io import COLLECT, PICK
 
 Nodes = dict[str, dict[str, Json]]
+
+_OUTER = "__outer__"
+"""Marks, while a copy is being made, a link to a node outside of the sub-workflow."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def expand(
         )
         own = f"{prefix}.{index}."
         for node_id, node in lowered.prompt.items():
-            nodes[own + node_id] = _renamed(node, lowered.prompt.keys(), own)
+            nodes[own + node_id] = _renamed(node, own)
         for name, collector in lowered.collectors.items():
             ends[name].append(own + collector.node_id)
     _refuse_unknown(nodes, known_classes)
@@ -96,9 +99,10 @@ class _LocalCarriers:
 
     def enter(self, type_: str, names: Sequence[str], make_id: MakeId) -> Entry:
         """Take this item of the list that feeds the parameter named ``names[0]``."""
-        source = self._linked[names[0]].link
         pick = make_id("pick")
-        nodes: Nodes = {pick: {"class_type": PICK, "inputs": {"items": list(source), "index": self._index}}}
+        # Held back from lowering, which would take it for a link between the sub-workflow's own nodes.
+        outer = {_OUTER: list(self._linked[names[0]].link)}
+        nodes: Nodes = {pick: {"class_type": PICK, "inputs": {"items": outer, "index": self._index}}}
         if type_ != "IMAGE":
             return Entry(nodes, (pick, 0))
         # What LoadImage yields as the mask of an image without alpha: nothing masked, 64 by 64 (nodes.py).
@@ -122,14 +126,16 @@ def _stand_in(definition: Definition, name: str) -> Value:
     return Value(type_, files=(FileRef(name, 0, ""),) if type_ in FILE_TYPES else ())
 
 
-def _renamed(node: Mapping[str, Json], ids: Collection[str], prefix: str) -> dict[str, Json]:
-    inputs = {
-        name: [prefix + value[0], value[1]]
-        if isinstance(value, list) and len(value) == 2 and value[0] in ids
-        else value
-        for name, value in node["inputs"].items()
-    }
+def _renamed(node: Mapping[str, Json], prefix: str) -> dict[str, Json]:
+    inputs = {name: _renamed_value(value, prefix) for name, value in node["inputs"].items()}
     return {"class_type": class_type(node), "inputs": inputs}
+
+
+def _renamed_value(value: Json, prefix: str) -> Json:
+    if isinstance(value, dict) and _OUTER in value:
+        return value[_OUTER]
+    link = as_link(value)
+    return [prefix + link[0], link[1]] if link is not None else value
 
 
 def _refuse_unknown(nodes: Nodes, known_classes: Collection[str]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..domain import LOCAL_BACKEND_ID, SCALAR_TYPES, Backend, Definition, Job, Json, Parameter, Run, RunStatus, Value
+from ..domain import LOCAL_BACKEND_ID, SCALAR_TYPES, Backend, Definition, FileRef, Job, Json, Parameter, Run, RunStatus, Value
 from ..errors import BindingFailed, InvalidRequest, NotFound, OrchestratorError
 from ..orchestrator.jobs import Request, raise_failure
 from ..workflow.bind import bind
@@ -179,7 +180,7 @@ class _Task:
         local = self._local()
         if local is None or not local.enabled or self._missing_here():
             return False
-        values = {p.name: Value(p.type) for p in self._parameters.values() if p.type not in SCALAR_TYPES}
+        values = {p.name: _some_file(p.type) for p in self._parameters.values() if p.type not in SCALAR_TYPES}
         orchestrator = self._host.service().orchestrator
         return not await self._host.crossing.run(orchestrator.could_run(self._request(values, 0)))
 
@@ -217,10 +218,7 @@ class _Task:
     def _bound_scalars(self, index: int) -> dict[str, Value]:
         values = self._item_values(index)
         files = {p.name for p in self._parameters.values() if p.type not in SCALAR_TYPES}
-        given = {name: value for name, value in values.items() if name not in files}
-        placeholders = {name: Value(_parameter(self._definition, name).type, files=()) for name in files}
-        bound = bind(self._definition, {**given, **placeholders})
-        return {name: value for name, value in bound.items() if name not in files}
+        return bind(_without(self._definition, files), {n: value for n, value in values.items() if n not in files})
 
     # --- what
 
@@ -313,7 +311,7 @@ def _validate(host: Host, workflow: str, backend: str, parameters: str, input_ty
     }
     if missing:
         raise BindingFailed(missing)
-    bind(definition, {**given, **{name: _any_value(definition, name) for name in linked}})
+    bind(_without(definition, linked), given)
 
 
 def _check_types(definition: Definition, linked: Mapping[str, str]) -> None:
@@ -327,17 +325,9 @@ def _check_types(definition: Definition, linked: Mapping[str, str]) -> None:
         raise BindingFailed(problems)
 
 
-def _any_value(definition: Definition, name: str) -> Json | Value:
-    """Return a value that binding accepts for a parameter whose real value is not known before the run."""
-    parameter = _parameter(definition, name)
-    if parameter.type not in SCALAR_TYPES:
-        return Value(parameter.type)
-    if parameter.choices:
-        return parameter.choices[0]
-    numbers = {"INT": 0, "FLOAT": 0.0}
-    if parameter.type in numbers:
-        return max(numbers[parameter.type], parameter.minimum or 0)
-    return False if parameter.type == "BOOLEAN" else ""
+def _without(definition: Definition, names: Collection[str]) -> Definition:
+    """Return the definition without the parameters whose values are not known before the run, or not bound."""
+    return replace(definition, parameters=tuple(p for p in definition.parameters if p.name not in names))
 
 
 def _definition(host: Host, workflow: str) -> Definition:
@@ -380,6 +370,11 @@ def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
         for name, value in inputs.items()
         if name.startswith("in_") and isinstance(value, list) and len(value) == 2
     }
+
+
+def _some_file(type_: str) -> Value:
+    """Return a value that stands for any of its type: whether a backend can take it does not depend on its content."""
+    return Value(type_, files=(FileRef("0" * 64, 0, "application/octet-stream"),))
 
 
 def _tags(backends: Sequence[Any]) -> list[str]:

@@ -136,7 +136,7 @@ class _Handlers:
         return web.Response()
 
     async def system_stats(self, _request: web.Request) -> web.Response:
-        device = {"name": "cpu", "type": "cpu", "index": None, "vram_total": fake.vram_bytes, "vram_free": 6 << 30}
+        device = {"name": "cpu", "type": "cpu", "index": None, "vram_total": self._fake.vram_bytes, "vram_free": 6 << 30}
         system = {
             "os": "posix",
             "ram_total": 16 << 30,
