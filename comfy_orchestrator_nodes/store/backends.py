@@ -51,10 +51,12 @@ class BackendRepository:
 
     async def list(self) -> tuple[Backend, ...]:
         """Return all backends, the oldest first."""
-        rows = await self._database.read(
-            lambda connection: connection.execute(f"SELECT {_COLUMNS} FROM backend ORDER BY created_at, id").fetchall()
-        )
-        return tuple(_decode(row) for row in rows)
+
+        def work(connection: sqlite3.Connection) -> tuple[Backend, ...]:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM backend ORDER BY created_at, id")
+            return self._database.readable(rows, _decode)
+
+        return await self._database.read(work)
 
     async def update(self, backend: Backend) -> None:
         """Replace everything but the id and the time of creation.

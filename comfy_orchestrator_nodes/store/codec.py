@@ -38,8 +38,8 @@ def row(kind: str, id_: object) -> Iterator[None]:
         yield
     except ValueError as error:
         raise StoreDamaged(
-            f"The database's row of {kind} {id_!r} is damaged: {error}. The other rows are not affected; remove this "
-            "one, or restore the database from a copy.",
+            f"The database's row of {kind} {id_!r} is damaged: {error}. The other rows are not affected; to have this "
+            "one back, restore the database from a copy.",
             kind=kind,
             id=str(id_),
         ) from error

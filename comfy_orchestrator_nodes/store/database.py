@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import Conflict, InvalidRequest, StoreBusy, StoreDamaged, StoreError, StoreFull
 from .connection import ConnectionThread
@@ -16,6 +17,9 @@ from .folders import make_private_folder
 from .schema import SCHEMA_FILE, load_migrations, upgrade
 
 T = TypeVar("T")
+Row = tuple[Any, ...]
+
+logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 BUSY_TIMEOUT_S = 5.0
@@ -37,6 +41,7 @@ class Database:
         self.clock = clock
         self._writer = writer
         self._reader = reader
+        self._reported: set[str] = set()
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock = time.time) -> Database:
@@ -88,6 +93,19 @@ class Database:
             StoreError: any other failure of SQLite.
         """
         return await self._reader.run(lambda connection: _in_transaction(connection, "DEFERRED", work, self.path))
+
+    def readable(self, rows: Iterable[Row], decode: Callable[[Row], T]) -> tuple[T, ...]:
+        """Decode the rows of a list; a damaged one is left out and logged once, so that the others stay usable."""
+        decoded: list[T] = []
+        for row in rows:
+            try:
+                decoded.append(decode(row))
+            except StoreDamaged as error:  # noqa: PERF203 - each row for itself
+                if error.message not in self._reported:
+                    self._reported.add(error.message)
+                    # The message says it all; a traceback would only hide it.
+                    logger.error("%s", error)  # noqa: TRY400
+        return tuple(decoded)
 
 
 def _in_transaction(

@@ -85,7 +85,7 @@ class DefinitionRepository:
             rows = connection.execute(
                 f"SELECT {columns} {_FROM} WHERE {condition} ORDER BY d.name COLLATE NOCASE, d.id", values
             )
-            found = tuple(_decode(row) for row in rows)
+            found = self._database.readable(rows, _decode)
             return found if tag is None else tuple(definition for definition in found if tag in definition.tags)
 
         return await self._database.read(work)
@@ -101,7 +101,7 @@ class DefinitionRepository:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} {_FROM} WHERE d.id = ? ORDER BY v.version DESC", (definition_id,)
             )
-            return tuple(_decode(row) for row in rows)
+            return self._database.readable(rows, _decode)
 
         found = await self._database.read(work)
         if not found:

@@ -28,21 +28,19 @@ class EventRepository:
 
     async def for_job(self, job_id: str, *, after: int = 0) -> tuple[JobEvent, ...]:
         """Return a job's events in order, from the one after sequence ``after``; none for an unknown job."""
-        rows = await self._database.read(
-            lambda connection: connection.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE job_id = ? AND sequence > ? ORDER BY sequence", (job_id, after)
-            ).fetchall()
-        )
-        return tuple(_decode(row).event for row in rows)
+        stored = await self._select("job_id = ? AND sequence > ? ORDER BY sequence", (job_id, after))
+        return tuple(event for _, event in stored)
 
     async def since(self, position: int, *, limit: int = 1000) -> tuple[StoredEvent, ...]:
         """Return the events of all jobs after ``position`` (0 for all) in the order they were stored."""
-        rows = await self._database.read(
-            lambda connection: connection.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
-            ).fetchall()
-        )
-        return tuple(_decode(row) for row in rows)
+        return await self._select("position > ? ORDER BY position LIMIT ?", (position, limit))
+
+    async def _select(self, condition: str, values: Sequence[object]) -> tuple[StoredEvent, ...]:
+        def work(connection: sqlite3.Connection) -> tuple[StoredEvent, ...]:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM event WHERE {condition}", values)
+            return self._database.readable(rows, _decode)
+
+        return await self._database.read(work)
 
 
 def append_events(

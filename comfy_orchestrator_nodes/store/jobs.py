@@ -137,11 +137,14 @@ class JobRepository:
 
         Raises:
             NotFound: there is none of that id.
+            StoreDamaged: its row cannot be read. Lists leave such a row out and log it.
         """
-        found = await self._select("WHERE id = ?", (job_id,))
-        if not found:
+        row = await self._database.read(
+            lambda connection: connection.execute(f"SELECT {_COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchone()
+        )
+        if row is None:
             raise NotFound("job", job_id)
-        return found[0]
+        return _decode(row)
 
     async def unfinished(self) -> tuple[Job, ...]:
         """Return all jobs that are not over, the oldest first: what a start of the master must reconcile."""
@@ -167,7 +170,7 @@ class JobRepository:
             ).fetchall()
             shown = rows[:limit]
             more = len(rows) > limit and bool(shown)
-            return JobPage(tuple(_decode(row) for row in shown), int(shown[-1][-1]) if more else None)
+            return JobPage(self._database.readable(shown, _decode), int(shown[-1][-1]) if more else None)
 
         return await self._database.read(work)
 
@@ -185,7 +188,7 @@ class JobRepository:
     async def _select(self, rest: str, values: Sequence[Any]) -> tuple[Job, ...]:
         def work(connection: sqlite3.Connection) -> tuple[Job, ...]:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM job {rest}", values)
-            return tuple(_decode(row) for row in rows)
+            return self._database.readable(rows, _decode)
 
         return await self._database.read(work)
 

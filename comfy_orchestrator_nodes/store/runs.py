@@ -51,12 +51,14 @@ class RunRepository:
         marks = ", ".join("?" * len(statuses))
         condition = f"WHERE status IN ({marks})" if statuses else ""
         values = [*(status.value for status in statuses), limit, offset]
-        rows = await self._database.read(
-            lambda connection: connection.execute(
+
+        def work(connection: sqlite3.Connection) -> tuple[Run, ...]:
+            rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM run {condition} ORDER BY number DESC LIMIT ? OFFSET ?", values
-            ).fetchall()
-        )
-        return tuple(_decode(row) for row in rows)
+            )
+            return self._database.readable(rows, _decode)
+
+        return await self._database.read(work)
 
     async def finish(
         self, run_id: str, status: RunStatus, *, now: float, expected: RunStatus = RunStatus.RUNNING

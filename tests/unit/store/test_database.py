@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from comfy_orchestrator_nodes.domain import JobStatus
 from comfy_orchestrator_nodes.errors import Conflict, StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
 from comfy_orchestrator_nodes.store import database as database_module
 from comfy_orchestrator_nodes.store.backends import BackendRepository
 from comfy_orchestrator_nodes.store.database import Database, set_aside
 from comfy_orchestrator_nodes.store.invariants import check_invariants
-from comfy_orchestrator_nodes.store.jobs import JobRepository
+from comfy_orchestrator_nodes.store.jobs import JobFilter, JobRepository
 from comfy_orchestrator_nodes.store.schema import APPLICATION_ID
 from comfy_orchestrator_nodes.store.settings import SettingRepository
 from tests.unit.store.samples import NOW, a_backend, a_job, a_run, a_spec, dispatched
@@ -292,6 +293,34 @@ async def test_a_damaged_row_is_named_and_the_others_stay_readable(database: Dat
     await database.write(lambda connection: connection.execute("DELETE FROM job WHERE id = 'broken'"))
 
 
+async def test_a_list_leaves_a_damaged_row_out_and_says_so_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = JobRepository(database)
+    await jobs.create(a_job("whole"), run=a_run())
+    await jobs.create(a_job("broken"))
+    await database.write(lambda connection: connection.execute("UPDATE job SET spec = '{' WHERE id = 'broken'"))
+    for _ in range(2):
+        assert [job.id for job in (await jobs.list()).jobs] == ["whole"]
+        assert [job.id for job in await jobs.unfinished()] == ["whole"]
+    assert caplog.text.count("row of job 'broken' is damaged") == 1
+    await database.write(lambda connection: connection.execute("DELETE FROM job WHERE id = 'broken'"))
+
+
+async def test_a_page_of_damaged_rows_still_leads_to_the_next(database: Database) -> None:
+    jobs = JobRepository(database)
+    for number in range(5):
+        await jobs.create(a_job(f"job-{number}"), run=a_run())
+    await database.write(lambda connection: connection.execute("UPDATE job SET spec = '{' WHERE id <> 'job-0'"))
+    page = await jobs.list(limit=2)
+    seen = [job.id for job in page.jobs]
+    while page.next is not None:
+        page = await jobs.list(limit=2, before=page.next)
+        seen += [job.id for job in page.jobs]
+    assert seen == ["job-0"]
+    await database.write(lambda connection: connection.execute("DELETE FROM job WHERE id <> 'job-0'"))
+
+
 async def test_setting_aside_keeps_everything_and_gives_an_empty_database(path: Path) -> None:
     database = await Database.open(path)
     await SettingRepository(database).put("a", 1)
@@ -335,6 +364,49 @@ async def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StoreError, match="cannot be opened"):
         await Database.open(tmp_path / "taken" / "store.sqlite3")
+
+
+# --- a killed process ------------------------------------------------------------------------------------------------
+
+WORKER = """
+import asyncio, pathlib, sys
+sys.path.insert(0, sys.argv[2])
+from comfy_orchestrator_nodes.store.database import Database
+from comfy_orchestrator_nodes.store.jobs import JobFilter, JobRepository
+from tests.unit.store.samples import a_job, a_run, dispatched, succeeded
+
+async def work() -> None:
+    jobs = JobRepository(await Database.open(pathlib.Path(sys.argv[1])))
+    for number in range(100_000):
+        name = f"job-{number}"
+        await jobs.create(a_job(name), run=a_run())
+        await jobs.apply(dispatched(name))
+        await jobs.apply(succeeded(name))
+        print(name, flush=True)
+
+asyncio.run(work())
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 20, 100])
+async def test_a_killed_process_loses_nothing_that_it_was_told_is_stored(path: Path, lines: int) -> None:
+    def run_and_kill() -> list[str]:
+        with subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(path), str(Path(__file__).parents[3])], stdout=subprocess.PIPE, text=True
+        ) as worker:
+            assert worker.stdout is not None
+            told = [worker.stdout.readline().strip() for _ in range(lines)]
+            worker.kill()
+            # What it still said before it died; the last line may be cut off.
+            return told + worker.stdout.read().split("\n")[:-1]
+
+    told = await asyncio.to_thread(run_and_kill)
+    database = await Database.open(path)
+    page = await JobRepository(database).list(JobFilter(statuses=(JobStatus.SUCCEEDED,)), limit=100_000)
+    assert len(told) >= lines
+    assert set(told) <= {job.id for job in page.jobs}
+    assert await check_invariants(database) == []
+    await database.close()
 
 
 # --- a locked file and a full disk -----------------------------------------------------------------------------------
