@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +16,8 @@ from types import FrameType
 from typing import NoReturn
 
 from tools.devtools.checks import checks, run_checks
+from tools.devtools.demo import run_demo
+from tools.devtools.demo import demo
 from tools.devtools.environments import find_comfyui, second_front_end, set_up
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Spec
@@ -24,7 +26,6 @@ from tools.devtools.pack import Install
 from tools.devtools.paths import DEV, ROOT, VENV, venv_python
 
 KINDS = {"plain": Install.NOTHING, "pack": Install.LINK, "copy": Install.COPY}
-WATCH_S = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,6 +47,10 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py", description="Sets up what is missing, then does one thing.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    demo = commands.add_parser("demo", help="two workflows on real servers: a master and two peers")
+    demo.add_argument("--keep", action="store_true", help="leave it all running, until Ctrl-C")
+    demo = commands.add_parser("demo", help="a master and two peers run two workflows on an image")
+    demo.add_argument("--keep", action="store_true", help="leave it all running and print the URL")
     test = commands.add_parser("test", help="all tests, also those on real ComfyUIs; other arguments go to pytest")
     test.add_argument("--all", action="store_true", help="the whole matrix, with the second front end")
     commands.add_parser("check", help="style, types, layers and unit tests")
@@ -90,6 +95,10 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
     if options.command == "bench":
         to_file = ["--json", str(options.json.resolve())] if options.json else []
         return _hand_over("-m", "tools.devtools.bench", *to_file, *options.names)
+    if options.command == "demo":
+        return _demo(keep=options.keep)
+    if options.command == "demo":
+        return demo(keep=options.keep)
     return _comfyui(options.instances, use_second_front_end=options.second_front_end)
 
 
@@ -117,10 +126,29 @@ def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
         for instance in instances:
             print(f"  {instance.name}: {instance.url}   log: {instance.log_path}", flush=True)
         print("Ctrl-C stops them.", flush=True)
-        while all(instance.alive for instance in instances):
-            time.sleep(WATCH_S)
-        dead = next(instance for instance in instances if not instance.alive)
-        raise DevError(f"{dead.name} ended. The end of its log:\n{dead.log_tail()}")
+        _watch(farm)
+
+
+def _demo(*, keep: bool) -> int:
+    """Run the demo on a master with this pack and two peers, one of them plain."""
+    home = DEV / "instances"
+    home.mkdir(parents=True, exist_ok=True)
+    with Farm(find_comfyui(), Path(tempfile.mkdtemp(prefix="demo-", dir=home))) as farm:
+        print("Starting a master, a plain peer and a peer with the pack …", flush=True)
+        master, *peers = farm.start(Spec("master", Install.LINK), Spec("plain-peer"), Spec("pack-peer", Install.LINK))
+        run_demo(master, peers)
+        if keep:
+            print(f"\nOpen {master.url} in a browser. Ctrl-C stops everything.", flush=True)
+            _watch(farm)
+    return 0
+
+
+def _watch(farm: Farm) -> NoReturn:
+    """Return only by an exception: Ctrl-C, or the end of an instance."""
+    while all(instance.alive for instance in farm.instances.values()):
+        time.sleep(WATCH_S)
+    dead = next(instance for instance in farm.instances.values() if not instance.alive)
+    raise DevError(f"{dead.name} ended. The end of its log:\n{dead.log_tail()}")
 
 
 def _refuse_second(name: str) -> NoReturn:
