@@ -15,7 +15,7 @@ import aiohttp
 
 from ..errors import BackendError, BackendFault, BackendTimedOut, BackendUnreachable, ConnectionLost, ProtocolViolation
 from .fields import Malformed
-from .http import Http
+from .http import CLOSED_UNDERNEATH, Http
 from .messages import Connected, Disconnected, Message, UnknownMessage, parse_binary, parse_text
 from .urls import socket_url
 
@@ -154,8 +154,9 @@ class Connection:
             raise self._http.status_error(error.status, "GET /ws", error.location) from error
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise self._http.translate(error) from error
-        except RuntimeError as error:
-            # aiohttp says so when the session was closed while connecting.
+        except CLOSED_UNDERNEATH as error:
+            if not self._stop.is_set():
+                raise
             raise BackendUnreachable(self._http.name, "the connection was closed by us.") from error
 
     def _handshake_error(self, error: aiohttp.WSServerHandshakeError) -> BackendError:

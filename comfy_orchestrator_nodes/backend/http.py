@@ -40,6 +40,9 @@ from .urls import normalize_base_url, route_url
 
 USER_AGENT = "ComfyUI-Orchestrator"
 
+CLOSED_UNDERNEATH = (RuntimeError, AttributeError, AssertionError)
+"""What a request raises when its session is closed while it connects: aiohttp finds its connector gone."""
+
 _FRAMING_HEADERS = frozenset(
     {"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "accept-encoding", "connection"}
     | {"upgrade", "te", "trailer", "expect", "keep-alive"}
@@ -204,6 +207,10 @@ class Http:
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             # Not OSError: aiohttp wraps its own, and one from whoever takes the body is theirs.
             raise self.translate(error) from error
+        except CLOSED_UNDERNEATH as error:
+            if not self._closed:
+                raise
+            raise ConnectionLost(self.name, "the connection was closed by us before the answer came.") from error
 
     async def get_json(self, path: str, *, total_s: float, limit: int, query: Mapping[str, str] | None = None) -> Json:
         """Return the JSON that a route answers.
