@@ -34,7 +34,11 @@ def write_image(native: Any, open_sink: Callable[[str], SinkT]) -> list[SinkT]:
 
 
 def write_mask(native: Any, open_sink: Callable[[str], SinkT]) -> list[SinkT]:
-    """Write masks ``(B, H, W)``, ``(H, W)`` or ``(B, 1, H, W)`` as one gray PNG each; see ``encode``."""
+    """Write masks ``(B, H, W)``, ``(H, W)`` or ``(B, 1, H, W)`` as one PNG each; see ``encode``.
+
+    In three equal channels: newer ComfyUIs load through FFmpeg, which reads 8-bit RGB exactly but gray in another way,
+    up to 1/255 off.
+    """
     batch = as_array(native, "A MASK")
     if batch.ndim == 4 and batch.shape[1] == 1:
         batch = batch[:, 0]
@@ -50,20 +54,28 @@ def _write(batch: Any, type_: str, open_sink: Callable[[str], SinkT]) -> list[Si
     if 0 in batch.shape:
         raise UnsupportedValue(f"An empty {type_} ({count} of {width} x {height}) cannot be sent.", type=type_)
     scaled = np.empty((height, width * channels), np.float32)
+    repeat = 3 if channels == 1 else 1
     # PNG wants each row after a byte that names its filter: 0, none.
-    rows = np.zeros((height, 1 + width * channels), np.uint8)
+    rows = np.zeros((height, 1 + width * channels * repeat), np.uint8)
     sinks = []
     for item in batch:
-        np.multiply(item.reshape(height, width * channels), 255, out=scaled, dtype=np.float32, casting="same_kind")
-        np.rint(scaled, out=scaled)
-        # fmax and fmin take the number of a number and a NaN, so a NaN becomes 0.
-        np.fmax(scaled, 0, out=scaled)
-        np.fmin(scaled, 255, out=scaled)
-        rows[:, 1:] = scaled
+        _quantise(item.reshape(height, width * channels), scaled)
+        for start in range(repeat):
+            rows[:, 1 + start :: repeat] = scaled
         sink = open_sink(MEDIA_TYPE)
-        write_png(sink, rows, width, channels)
+        write_png(sink, rows, width, channels * repeat)
         sinks.append(sink)
     return sinks
+
+
+def _quantise(values: Any, out: FloatArray) -> None:
+    """Scale 0..1 to whole numbers from 0 to 255; what is below or above, infinite or no number is brought there."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply(values, 255, out=out, dtype=np.float32, casting="same_kind")
+    np.rint(out, out=out)
+    # fmax and fmin take the number of a number and a NaN, so a NaN becomes 0.
+    np.fmax(out, 0, out=out)
+    np.fmin(out, 255, out=out)
 
 
 def read_images(files: Sequence[BinaryIO]) -> list[FloatArray]:

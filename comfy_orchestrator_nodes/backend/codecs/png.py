@@ -14,7 +14,7 @@ from .arrays import ByteArray, Sink
 
 MEDIA_TYPE = "image/png"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOR_TYPES = {1: 0, 3: 2, 4: 6}
+_COLOR_TYPES = {3: 2, 4: 6}
 _SAMPLE_BYTES = 1 << 16
 _PAYS_BELOW = 0.4
 _PART_BYTES = 1 << 20
@@ -27,7 +27,7 @@ def write_png(sink: Sink, rows: ByteArray, width: int, channels: int) -> None:
         sink: where to.
         rows: ``(H, 1 + width * channels)`` uint8: each row after a zero byte, which is PNG's mark of an unfiltered row.
         width: pixels in a row.
-        channels: 1 (gray), 3 (RGB) or 4 (RGBA).
+        channels: 3 (RGB) or 4 (RGBA).
     """
     header = struct.pack(">IIBBBBB", width, rows.shape[0], 8, _COLOR_TYPES[channels], 0, 0, 0)
     sink.write(_SIGNATURE)

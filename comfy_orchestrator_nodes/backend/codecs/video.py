@@ -42,7 +42,7 @@ def _own_file(native: Any) -> Path | io.BytesIO | None:
     own = getattr(type(native), "get_stream_source", None)
     if own is None or own.__qualname__.startswith("VideoInput."):
         return None
-    if any(getattr(native, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration")):
+    if any(getattr(native, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration", "crop")):
         return None
     source = native.get_stream_source()
     if isinstance(source, io.BytesIO):

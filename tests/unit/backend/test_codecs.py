@@ -69,6 +69,25 @@ def test_a_written_png_is_what_pillow_and_so_loadimage_reads() -> None:
     assert np.array_equal(np.asarray(Image.open(file)), pixels[0])
 
 
+def as_newer_comfyui_loads(file: io.BytesIO) -> npt.NDArray[np.float32]:
+    """Read a frame as LoadImage does since it goes through PyAV: exactly for these two formats, and for no other."""
+    file.seek(0)
+    with av.open(file) as container:
+        frame = next(container.decode(video=0))
+    assert frame.format.name in ("rgb24", "rgba")
+    return as_comfyui_loads(frame.to_ndarray(format=frame.format.name))
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 40), st.integers(1, 70))
+def test_newer_versions_that_load_through_ffmpeg_read_the_same(height: int, width: int) -> None:
+    for channels in (3, 4):
+        image = as_comfyui_loads(random_bytes(1, height, width, channels))
+        assert np.array_equal(as_newer_comfyui_loads(encode(image, "IMAGE")[0]), image[0])
+    mask = as_comfyui_loads(random_bytes(1, height, width))
+    assert np.array_equal(as_newer_comfyui_loads(encode(mask, "MASK")[0])[..., 0], mask[0])
+
+
 def test_a_flat_image_is_deflated_and_noise_is_stored() -> None:
     flat, noise = np.zeros((1, 256, 256, 3), np.float32), as_comfyui_loads(random_bytes(1, 256, 256, 3))
     assert encode(flat, "IMAGE")[0].getbuffer().nbytes < 5_000
