@@ -29,11 +29,12 @@ CREATE TABLE definition (
 CREATE TABLE definition_version (
     definition_id TEXT NOT NULL REFERENCES definition (id) ON DELETE CASCADE,
     version INTEGER NOT NULL,
-    prompt TEXT NOT NULL,
+    created_at REAL NOT NULL,
     parameters TEXT NOT NULL,
     outputs TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    -- Last, because SQLite has to read through a long value to reach what is behind it.
     workflow TEXT,
-    created_at REAL NOT NULL,
     PRIMARY KEY (definition_id, version)
 );
 

@@ -81,10 +81,10 @@ async def test_what_the_first_version_stored_is_still_there(path: Path) -> None:
               'under the roof', '{"verify":false,"ca_file":"/etc/ca.pem"}',
               '{"bearer_token":"token","username":"user","password":"secret","headers":{"X-Key":"abc"}}', 1700000000);
             INSERT INTO definition VALUES ('blue', 'Blue', 'a blue image', '["test","image"]', 1);
-            INSERT INTO definition_version VALUES ('blue', 1,
-              '{"1":{"class_type":"EmptyImage","inputs":{"width":64,"color":["2",0]}}}',
+            INSERT INTO definition_version VALUES ('blue', 1, 1700000000,
               '[{"name":"width","type":"INT","node_id":"1","input_name":"width","default":64,"minimum":1}]',
-              '[{"name":"image","type":"IMAGE","node_id":"1","index":0}]', '{"nodes":[{"id":1}]}', 1700000000);
+              '[{"name":"image","type":"IMAGE","node_id":"1","index":0}]',
+              '{"1":{"class_type":"EmptyImage","inputs":{"width":64,"color":["2",0]}}}', '{"nodes":[{"id":1}]}');
             INSERT INTO run VALUES (1, 'run', 'running', 'A run', NULL, 1700000000, NULL);
             """
         )
