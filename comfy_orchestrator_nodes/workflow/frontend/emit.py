@@ -37,7 +37,7 @@ class Emitter:
     def __init__(self, root: Graph, choices: Choices) -> None:
         self._root = root
         self._choices = choices
-        self._all_nodes: list[Node] | None = None
+        self._nodes = list(every_node(root))
         self.reasons: dict[str, None] = {}
 
     def emit(self) -> dict[str, dict[str, Any]]:
@@ -58,7 +58,7 @@ class Emitter:
         return prompt
 
     def _apply_primitives(self) -> None:
-        for node in every_node(self._root):
+        for node in self._nodes:
             if node.kind == virtual.PRIMITIVE:
                 virtual.apply_primitive(node, self._replace_in_primitive)
 
@@ -140,9 +140,7 @@ class Emitter:
             return value
 
     def _replace(self, value: str) -> str:
-        if self._all_nodes is None:
-            self._all_nodes = list(every_node(self._root))
-        return text.replace_patterns(value, self._all_nodes, NAME_PROPERTY, self._choices.now)
+        return text.replace_patterns(value, self._nodes, NAME_PROPERTY, self._choices.now)
 
 
 def _is_link(value: Any) -> bool:

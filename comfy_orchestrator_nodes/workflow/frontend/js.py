@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from decimal import Decimal
 from typing import Any, TypeGuard
 
@@ -144,7 +144,10 @@ def _other_radix(text: str) -> float:
 
 def keys(mapping: Mapping[str, Any]) -> Iterable[str]:
     """Return the keys in ``Object.keys`` order: array indices ascending, then the rest as written."""
-    if not any(key[:1].isdigit() for key in mapping):
+    for key in mapping:
+        if "0" <= key[:1] <= "9":
+            break
+    else:
         return mapping.keys()
     indices = [key for key in mapping if _is_array_index(key)]
     if not indices:
@@ -152,10 +155,10 @@ def keys(mapping: Mapping[str, Any]) -> Iterable[str]:
     return [*sorted(indices, key=int), *(key for key in mapping if not _is_array_index(key))]
 
 
-def entries(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield key and value in ``Object.entries`` order."""
-    for key in keys(mapping):
-        yield key, mapping[key]
+def entries(mapping: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return key and value in ``Object.entries`` order."""
+    ordered = keys(mapping)
+    return mapping.items() if isinstance(ordered, KeysView) else [(key, mapping[key]) for key in ordered]
 
 
 def _is_array_index(key: str) -> bool:

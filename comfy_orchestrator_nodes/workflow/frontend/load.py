@@ -187,16 +187,17 @@ class Loader:
 
     def _finish(self, root: Graph) -> None:
         """Do what follows once every node stands: primitives, repairs of old values, and the next frames' work."""
-        for node in every_node(root):
+        nodes = list(every_node(root))
+        for node in nodes:
             _drop_dead_widget_slots(node)
-        for node in every_node(root):
+        for node in nodes:
             if node.kind == virtual.PRIMITIVE:
                 saved = node.outputs[0].type if node.outputs else None
                 virtual.start_primitive(node, saved)
             elif node.kind == virtual.REROUTE:
                 self.session.frames.append(partial(virtual.settle_reroute, node))
         self.session.configuring = False
-        for node in every_node(root):
+        for node in nodes:
             _repair_values(node)
         for count, task in enumerate(self.session.frames):
             if count > _FRAME_LIMIT:
@@ -207,19 +208,20 @@ class Loader:
 def every_node(graph: Graph) -> Iterator[Node]:
     """Yield all nodes, a subgraph's before its instance, each definition once."""
     seen: set[int] = set()
-    stack: list[tuple[Graph, int]] = [(graph, 0)]
+    hosts: list[Node] = []
+    stack = [iter(graph.nodes)]
     while stack:
-        current, at = stack.pop()
-        if at >= len(current.nodes):
-            continue
-        node = current.nodes[at]
-        if node.subgraph is not None and id(node.subgraph) not in seen:
+        node = next(stack[-1], None)
+        if node is None:
+            stack.pop()
+            if hosts:
+                yield hosts.pop()
+        elif node.subgraph is not None and id(node.subgraph) not in seen:
             seen.add(id(node.subgraph))
-            stack.append((current, at))
-            stack.append((node.subgraph, 0))
-            continue
-        stack.append((current, at + 1))
-        yield node
+            hosts.append(node)
+            stack.append(iter(node.subgraph.nodes))
+        else:
+            yield node
 
 
 def _executes(node: Mapping[str, Any]) -> bool:

@@ -35,6 +35,8 @@ def id_text(value: Any) -> str:
     Raises:
         Malformed: the value is neither a number nor text.
     """
+    if type(value) is int and abs(value) <= MAX_SAFE_INTEGER:
+        return str(value)
     if isinstance(value, str):
         return value
     if js.is_number(value):
@@ -48,6 +50,8 @@ def whole(value: Any, what: str) -> int:
     Raises:
         Malformed: it is anything else.
     """
+    if type(value) is int and abs(value) < MAX_SAFE_INTEGER:
+        return value
     if js.is_number(value) and value == value and abs(value) < MAX_SAFE_INTEGER and value == int(value):
         return int(value)
     raise Malformed(f"{what} is {value!r:.40}, not a whole number")

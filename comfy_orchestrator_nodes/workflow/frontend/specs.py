@@ -7,7 +7,7 @@ player); they are part of the layout because each takes a slot and most take a p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from . import js
@@ -23,30 +23,31 @@ class UnusableClass(Exception):
     """A class's definition that the front end itself refuses: no node of that class can be made."""
 
 
-@dataclass(frozen=True)
 class InputSpec:
-    """One input of a class, or one that a dynamic input brings: name, widget or slot type, and free options."""
+    """One input of a class, or one that a dynamic input brings: name, widget or slot type, and free options.
 
-    name: str
-    type: str
-    optional: bool
-    options: Mapping[str, Any]
-    choices: tuple[Any, ...] = ()
+    Treated as immutable; a plain class because a conversion makes hundreds.
+    """
 
-    @property
-    def widget_type(self) -> str:
+    __slots__ = ("choices", "force_input", "name", "optional", "options", "type", "widget_type")
+
+    def __init__(
+        self, name: str, type_: str, optional: bool, options: Mapping[str, Any], choices: tuple[Any, ...] = ()
+    ) -> None:
+        self.name = name
+        self.type = type_
+        self.optional = optional
+        self.options = options
+        self.choices = choices
+        self.widget_type: str = str(options.get("widgetType") or type_)
         """The type that names the widget's constructor, which ``widgetType`` may set apart from the slot's."""
-        return str(self.options.get("widgetType") or self.type)
-
-    @property
-    def force_input(self) -> bool:
+        self.force_input = "forceInput" in options and js.truthy(options["forceInput"])
         """Whether the input is a slot only, although its type has a widget."""
-        return js.truthy(self.options.get("forceInput"))
 
     @property
     def controlled(self) -> bool:
         """Whether ``control_after_generate`` is set, as a flag, a mode or a name."""
-        return js.truthy(self.options.get("control_after_generate"))
+        return "control_after_generate" in self.options and js.truthy(self.options["control_after_generate"])
 
     def renamed(self, name: str, *, optional: bool) -> InputSpec:
         """Return the same spec under another name, as autogrow groups make them."""
@@ -74,8 +75,10 @@ class ClassSpec:
     outputs: tuple[OutputSpec, ...]
     output_matchtypes: tuple[Any, ...] = ()
     fallback_value_names: tuple[str, ...] | None = None
-    raw_inputs: Mapping[str, Any] = field(default_factory=dict)
-    """Input name to its raw ``[type, options]``."""
+    forces_inputs: bool = False
+    """Whether an input is a slot only by ``forceInput``: lists saved before 1.16 have an entry for it."""
+    has_rows: bool = False
+    """Whether a group of rows is among the inputs, at any depth."""
 
 
 def parse_input(raw: Any, name: str, *, optional: bool) -> InputSpec:
@@ -129,12 +132,25 @@ def parse_class(name: str, entry: Mapping[str, Any]) -> ClassSpec:
         outputs=tuple(_outputs(entry)),
         output_matchtypes=tuple(entry.get("output_matchtypes") or ()),
         fallback_value_names=tuple(map(str, names)) if isinstance(names, list) else None,
-        raw_inputs={**optional, **required},
+        forces_inputs=any(spec.force_input for spec in inputs.values()),
+        has_rows=any(_has_rows(spec) for spec in inputs.values()),
     )
 
 
-def _section(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = mapping.get(key)
+def _has_rows(spec: InputSpec) -> bool:
+    if spec.type == "COMFY_DYNAMICGROUP_V3":
+        return True
+    if spec.type == "COMFY_AUTOGROW_V3":
+        template = spec.options.get("template")
+        return any(_has_rows(inner) for inner in parse_group(_section(template, "input") if template else None))
+    if spec.type != "COMFY_DYNAMICCOMBO_V3":
+        return False
+    options = spec.options.get("options") or ()
+    return any(_has_rows(inner) for option in options for inner in parse_group(_section(option, "inputs")))
+
+
+def _section(mapping: Any, key: str) -> Mapping[str, Any]:
+    value = mapping.get(key) if isinstance(mapping, dict) else None
     return value if isinstance(value, dict) else {}
 
 

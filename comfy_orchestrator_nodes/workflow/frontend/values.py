@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from . import js
 from .node import Node, Restoration
-from .specs import InputSpec, parse_group
 
 
 def read_values(info: Mapping[str, Any], fallback_names: tuple[str, ...] | None) -> Restoration:
@@ -39,10 +38,12 @@ def migrate_values(node: Node, values: Any) -> Any:
         values = []
     if node.spec is None or not isinstance(values, (list, Mapping)):
         return values
-    if any(_has_dynamic_group(spec) for spec in node.spec.inputs.values()):
+    if node.spec.has_rows:
+        return values
+    keeping = sum(widget.keeps for widget in node.widgets)
+    if isinstance(values, list) and not node.spec.forces_inputs and len(values) == keeping:
         return values
     forced = _forced_places(node, node.spec.inputs.values())
-    keeping = sum(1 for widget in node.widgets if widget.keeps)
     if isinstance(values, list) and True not in forced and len(values) == keeping:
         return values
     compacted = _compacted(node, values)
@@ -70,20 +71,3 @@ def _compacted(node: Node, values: Any) -> list[Any]:
         return [value for _, value in js.entries(values)]
     widgets = node.widgets
     return [value for index, value in enumerate(values) if index >= len(widgets) or widgets[index].keeps]
-
-
-def _has_dynamic_group(spec: InputSpec) -> bool:
-    if spec.type == "COMFY_DYNAMICGROUP_V3":
-        return True
-    return any(_has_dynamic_group(inner) for inner in _nested(spec))
-
-
-def _nested(spec: InputSpec) -> Iterator[InputSpec]:
-    if spec.type == "COMFY_AUTOGROW_V3":
-        template = spec.options.get("template")
-        if isinstance(template, dict):
-            yield from parse_group(template.get("input"))
-    elif spec.type == "COMFY_DYNAMICCOMBO_V3":
-        for option in spec.options.get("options") or ():
-            if isinstance(option, dict):
-                yield from parse_group(option.get("inputs"))
