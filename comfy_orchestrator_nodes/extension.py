@@ -7,6 +7,7 @@ application); the store is built for that.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import time
@@ -29,7 +30,7 @@ from . import __version__
 from .api.access import Access
 from .api.events import BrowserEvents
 from .api.routes import add_routes
-from .domain import LOCAL_BACKEND_ID, Backend, TlsOptions
+from .domain import LOCAL_BACKEND_ID, Backend, RunStatus, TlsOptions
 from .errors import StoreError
 from .nodes import io as io_nodes
 from .nodes import remote_workflow
@@ -45,6 +46,11 @@ log = logging.getLogger(__name__)
 
 FOLDER = "__comfy_orchestrator"
 """Our folder below ComfyUI's user directory. Names with two underscores are not served by ``/userdata``."""
+
+
+RUN_POLL_S = 1.0
+
+_ENDINGS = {"success": RunStatus.SUCCEEDED, "error": RunStatus.FAILED}
 
 
 class Extension:
@@ -88,7 +94,29 @@ class Extension:
             return
         self.access.open(service)
         service.orchestrator.subscribe(self._events.job_updated)
+        self._runs = self._server.loop.create_task(self._end_runs(service), name="orchestrator runs")
         log.info("ComfyUI Orchestrator is ready (%d backends)", len(service.registry.list()))
+
+    async def _end_runs(self, service: Service) -> None:
+        """Note how prompts ended that started jobs: ComfyUI tells nobody but the browser that queued them."""
+        while True:
+            await asyncio.sleep(RUN_POLL_S)
+            for run_id in service.orchestrator.open_runs:
+                ended = self._ending(run_id)
+                if ended is not None:
+                    await service.orchestrator.end_run(run_id, ended)
+
+    def _ending(self, prompt_id: str) -> RunStatus | None:
+        """Return how a prompt of this server ended, or None while it runs."""
+        queue = self._server.prompt_queue
+        with queue.mutex:
+            # The prompt's id is the second element in every version, however many follow.
+            if any(item[1] == prompt_id for item in queue.currently_running.values()):
+                return None
+        status = (queue.get_history(prompt_id=prompt_id).get(prompt_id) or {}).get("status") or {}
+        if any(name == "execution_interrupted" for name, _ in status.get("messages", ())):
+            return RunStatus.CANCELLED
+        return _ENDINGS.get(status.get("status_str"), RunStatus.CANCELLED)
 
     def _refuse(self, problem: str) -> None:
         self._publisher.problem(problem)

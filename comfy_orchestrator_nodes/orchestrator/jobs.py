@@ -30,6 +30,9 @@ LEASE_S = 24 * 3600.0
 """How long the files of a job under way are kept at least; renewed on every start."""
 
 
+MANY = 10_000
+
+
 @dataclass(frozen=True)
 class Request:
     """One sub-workflow to run. ``values`` may be JSON constants or stored values, by parameter name."""
@@ -98,19 +101,34 @@ class Orchestrator:
         """Key to the live job that others with the same key join."""
         self._tickets: dict[str, set[str]] = {}
         """Live job to the tickets that wait for it."""
+        self._open_runs: set[str] = set()
         self._subscribers: list[Callable[[JobUpdate], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Take over what was unfinished when the master stopped."""
-        for job in await self._jobs.unfinished():
+        """Take over what was unfinished when the master stopped.
+
+        Jobs outlive their run: the prompt that a run in the queue was is gone with the master's queue, but what it
+        started goes on, and queueing the same prompt again joins it.
+        """
+        unfinished = await self._jobs.unfinished()
+        for job in unfinished:
             self._track(job, self._scheduler.resume(job, await self._attempts.for_job(job.id)))
+        alone = {job.run_id for job in unfinished if job.run_id == job.id}
+        for run in await self._runs.list(statuses=(RunStatus.RUNNING,), limit=MANY):
+            if run.id not in alone:
+                await self.end_run(run.id, RunStatus.CANCELLED)
 
     async def close(self) -> None:
         """Stop what runs beside the jobs."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def open_runs(self) -> frozenset[str]:
+        """The runs of several jobs that somebody has still to end with ``end_run``."""
+        return frozenset(self._open_runs)
 
     @property
     def idle(self) -> bool:
@@ -126,6 +144,8 @@ class Orchestrator:
             StoreError: it could not be stored.
         """
         definition = await self._definition(request.definition_id, request.definition_version)
+        if request.run is not None:
+            self._open_runs.add(request.run.id)
         spec = await self._spec(definition, request)
         key = spec.key()
         ticket_id = self._new_id()
@@ -256,6 +276,7 @@ class Orchestrator:
 
     async def end_run(self, run_id: str, status: RunStatus) -> None:
         """Note how a run ended; a no-op if that is known already, or no job of it was ever stored."""
+        self._open_runs.discard(run_id)
         try:
             await self._runs.finish(run_id, status, now=self._clock())
         except (StaleWrite, NotFound) as error:
