@@ -10,7 +10,6 @@ from yarl import URL
 
 from ..errors import InvalidUrl
 
-
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
 """A name after IDNA, an IPv4 address, or an IPv6 address with its zone."""
 
