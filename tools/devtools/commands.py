@@ -17,7 +17,6 @@ from typing import NoReturn
 
 from tools.devtools.checks import checks, run_checks
 from tools.devtools.demo import run_demo
-from tools.devtools.demo import demo
 from tools.devtools.environments import find_comfyui, second_front_end, set_up
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Spec
@@ -49,8 +48,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     demo = commands.add_parser("demo", help="two workflows on real servers: a master and two peers")
     demo.add_argument("--keep", action="store_true", help="leave it all running, until Ctrl-C")
-    demo = commands.add_parser("demo", help="a master and two peers run two workflows on an image")
-    demo.add_argument("--keep", action="store_true", help="leave it all running and print the URL")
     test = commands.add_parser("test", help="all tests, also those on real ComfyUIs; other arguments go to pytest")
     test.add_argument("--all", action="store_true", help="the whole matrix, with the second front end")
     commands.add_parser("check", help="style, types, layers and unit tests")
@@ -97,8 +94,6 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
         return _hand_over("-m", "tools.devtools.bench", *to_file, *options.names)
     if options.command == "demo":
         return _demo(keep=options.keep)
-    if options.command == "demo":
-        return demo(keep=options.keep)
     return _comfyui(options.instances, use_second_front_end=options.second_front_end)
 
 
@@ -126,7 +121,7 @@ def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
         for instance in instances:
             print(f"  {instance.name}: {instance.url}   log: {instance.log_path}", flush=True)
         print("Ctrl-C stops them.", flush=True)
-        _watch(farm)
+        farm.watch()
 
 
 def _demo(*, keep: bool) -> int:
@@ -139,16 +134,8 @@ def _demo(*, keep: bool) -> int:
         run_demo(master, peers)
         if keep:
             print(f"\nOpen {master.url} in a browser. Ctrl-C stops everything.", flush=True)
-            _watch(farm)
+            farm.watch()
     return 0
-
-
-def _watch(farm: Farm) -> NoReturn:
-    """Return only by an exception: Ctrl-C, or the end of an instance."""
-    while all(instance.alive for instance in farm.instances.values()):
-        time.sleep(WATCH_S)
-    dead = next(instance for instance in farm.instances.values() if not instance.alive)
-    raise DevError(f"{dead.name} ended. The end of its log:\n{dead.log_tail()}")
 
 
 def _refuse_second(name: str) -> NoReturn:

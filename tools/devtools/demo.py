@@ -1,4 +1,4 @@
-"""``dev.py demo``: a master and two peers run two workflows, one after the other, on an image.
+"""``dev.py demo``: on an image, two peers of a master run a workflow each, one after the other.
 
 It drives the master as a browser would: over its HTTP routes, and with an ordinary prompt that holds Remote Workflow
 nodes.
@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from tools.devtools.console import table
-from tools.devtools.environments import find_comfyui
 from tools.devtools.failure import DevError
-from tools.devtools.instances import Farm, Instance, Spec
-from tools.devtools.pack import Install
+from tools.devtools.instances import Instance
 from tools.devtools.paths import DEV
 
-PLAIN_PEER, AGENT_PEER = "plain-peer", "agent-peer"
 RUN_TIMEOUT_S = 120.0
 POLL_S = 0.1
 HTTP_TIMEOUT_S = 30.0
@@ -35,6 +30,9 @@ FIRST_OUTPUT = 2
 """Where ``out_1`` stands among the outputs of a Remote Workflow node, behind ``index`` and ``info``."""
 
 T = TypeVar("T")
+
+Row: TypeAlias = "tuple[str, str, int, float, int]"
+"""Of one attempt: definition, backend, number, seconds, bytes moved."""
 
 DEFINITIONS: tuple[Mapping[str, Any], ...] = (
     {
@@ -71,63 +69,33 @@ DEFINITIONS: tuple[Mapping[str, Any], ...] = (
     },
 )
 
-META_GRAPH: Mapping[str, Any] = {
-    "load": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
-    "first": {
-        "class_type": REMOTE_WORKFLOW,
-        "inputs": {
-            "workflow": "enlarge-and-sharpen",
-            "backend": PLAIN_PEER,
-            "parameters": '{"values": {"scale": 2.0}}',
-            "in_1": ["load", 0],
-        },
-    },
-    "second": {
-        "class_type": REMOTE_WORKFLOW,
-        "inputs": {"workflow": "invert", "backend": AGENT_PEER, "parameters": "{}", "in_1": ["first", FIRST_OUTPUT]},
-    },
-    "save": {
-        "class_type": "SaveImage",
-        "inputs": {"images": ["second", FIRST_OUTPUT], "filename_prefix": "orchestrator-demo"},
-    },
-}
+
+def run_demo(master: Instance, peers: Sequence[Instance]) -> Path:
+    """Run the meta-graph on a fresh master and two fresh peers; print what was done and where the result is.
+
+    Raises:
+        DevError: the master refused something, the run failed, or it took too long.
+    """
+    started = time.monotonic()
+    print("Running two workflows on example.png …", flush=True)
+    rows, filename = run(master.url, {peer.name: peer.url for peer in peers})
+    folder = DEV / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    result = Path(shutil.copy(master.directory / "output" / filename, folder / "result.png"))
+    print(f"\n{table(['job', 'backend', 'attempt', 'seconds', 'bytes moved'], rows)}\n")
+    print(f"{result}   ({time.monotonic() - started:.1f} s)", flush=True)
+    return result
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a run of the demo gave: the rows of its table, and the image's name in the master's output folder."""
-
-    rows: Sequence[tuple[str, str, int, float, int]]
-    filename: str
-
-
-def demo(*, keep: bool) -> int:
-    """Start the servers, run, and print what happened. With ``keep`` they run on until Ctrl-C."""
-    home = DEV / "instances"
-    home.mkdir(parents=True, exist_ok=True)
-    with Farm(find_comfyui(), Path(tempfile.mkdtemp(prefix="demo-", dir=home))) as farm:
-        started = time.monotonic()
-        print("Starting a master and two peers …", flush=True)
-        master, plain, agent = farm.start(
-            Spec("master", Install.LINK), Spec(PLAIN_PEER), Spec(AGENT_PEER, Install.LINK)
-        )
-        print(f"  ready after {time.monotonic() - started:.0f} s; running two workflows on example.png …", flush=True)
-        outcome = run(master.url, {PLAIN_PEER: plain.url, AGENT_PEER: agent.url})
-        kept = _keep_image(master, outcome.filename)
-        print(f"\n{table(['job', 'backend', 'attempt', 'seconds', 'bytes moved'], outcome.rows)}\n")
-        print(f"Result: {kept}   ({time.monotonic() - started:.0f} s in all)", flush=True)
-        if keep:
-            print(f"The master: {master.url}   (Ctrl-C stops it and its peers)", flush=True)
-            farm.watch()
-    return 0
-
-
-def run(master_url: str, peers: Mapping[str, str]) -> Outcome:
-    """Register peers with a master, put the definitions into its library, and run the meta-graph.
+def run(master_url: str, peers: Mapping[str, str]) -> tuple[list[Row], str]:
+    """Register peers with a master, put the definitions into its library, and run them one after the other.
 
     Args:
         master_url: a ComfyUI with this pack.
-        peers: name to base URL; the names of ``META_GRAPH`` must be among them.
+        peers: name to base URL of two peers; each gets one of the workflows.
+
+    Returns:
+        What each attempt was, and the name of the resulting image in the master's output folder.
 
     Raises:
         DevError: the master refused something, the run failed, or it took too long.
@@ -140,12 +108,29 @@ def run(master_url: str, peers: Mapping[str, str]) -> Outcome:
     for definition in DEFINITIONS:
         api.send("POST", "/orchestrator/definitions", definition)
     run_id = str(uuid.uuid4())
-    api.send("POST", "/prompt", {"prompt": META_GRAPH, "prompt_id": run_id, "client_id": uuid.uuid4().hex})
+    prompt = meta_graph(*peers)
+    api.send("POST", "/prompt", {"prompt": prompt, "prompt_id": run_id, "client_id": uuid.uuid4().hex})
     history = api.wait("the run to end", lambda: api.get(f"/history/{run_id}").get(run_id))
     _refuse_failure(history)
     jobs = [api.get(f"/orchestrator/jobs/{j['id']}") for j in api.get(f"/orchestrator/jobs?run={run_id}")["jobs"]]
     rows = [_row(job, attempt) for job in reversed(jobs) for attempt in job["attempts"]]
-    return Outcome(rows, history["outputs"]["save"]["images"][0]["filename"])
+    return rows, history["outputs"]["save"]["images"][0]["filename"]
+
+
+def meta_graph(first_backend: str, second_backend: str) -> dict[str, Any]:
+    """Return a prompt that sends an image through both definitions, each on its backend."""
+
+    def remote(definition: Mapping[str, Any], backend: str, image: list[str | int]) -> dict[str, Any]:
+        inputs = {"workflow": definition["id"], "backend": backend, "parameters": "{}", "in_1": image}
+        return {"class_type": REMOTE_WORKFLOW, "inputs": inputs}
+
+    save = {"images": ["second", FIRST_OUTPUT], "filename_prefix": "orchestrator-demo"}
+    return {
+        "load": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+        "first": remote(DEFINITIONS[0], first_backend, ["load", 0]),
+        "second": remote(DEFINITIONS[1], second_backend, ["first", FIRST_OUTPUT]),
+        "save": {"class_type": "SaveImage", "inputs": save},
+    }
 
 
 class Api:
@@ -222,14 +207,7 @@ def _refuse_failure(history: Mapping[str, Any]) -> None:
     raise DevError(f"The run failed: {json.dumps(told or status, indent=2)[:4000]}")
 
 
-def _row(job: Mapping[str, Any], attempt: Mapping[str, Any]) -> tuple[str, str, int, float, int]:
+def _row(job: Mapping[str, Any], attempt: Mapping[str, Any]) -> Row:
     seconds = (attempt["ended_at"] or attempt["created_at"]) - attempt["created_at"]
     moved = attempt["uploaded_bytes"] + attempt["downloaded_bytes"]
     return job["definition"], attempt["backend"], attempt["number"], seconds, moved
-
-
-def _keep_image(master: Instance, filename: str) -> Path:
-    """Copy the result out of the master's folders, which are removed at the end."""
-    folder = DEV / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy(master.directory / "output" / filename, folder / "result.png"))

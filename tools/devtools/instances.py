@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, NoReturn
 
 from tools.devtools.environments import ComfyUI
 from tools.devtools.failure import DevError
@@ -28,6 +28,7 @@ READY_TIMEOUT_S = 180.0
 
 STOP_TIMEOUT_S = 8.0
 POLL_S = 0.1
+WATCH_S = 0.5
 # Windows' way of what start_new_session does elsewhere.
 NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 LAUNCHER = Path(__file__).with_name("comfyui_launcher.py")
@@ -296,6 +297,18 @@ class Farm:
     def with_pack(self, *names: str) -> list[Instance]:
         """Return ready instances that have this pack installed, as a link to the working tree."""
         return self.start(*(Spec(name, Install.LINK) for name in names))
+
+    def watch(self) -> NoReturn:
+        """Wait until an instance ends by itself, or for Ctrl-C.
+
+        Raises:
+            InstanceDied: one of them ended.
+        """
+        while True:
+            for instance in self.instances.values():
+                if not instance.alive:
+                    raise InstanceDied(f"{instance.name} ended. The end of its log:\n{instance.log_tail()}")
+            time.sleep(WATCH_S)
 
     def close(self) -> None:
         """Stop all instances, in parallel, and remove their folders unless they are to be kept."""
