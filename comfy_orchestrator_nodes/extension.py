@@ -50,7 +50,7 @@ FOLDER = "__comfy_orchestrator"
 
 RUN_POLL_S = 1.0
 
-_ENDINGS = {"success": RunStatus.SUCCEEDED, "error": RunStatus.FAILED}
+_ENDINGS: Mapping[Any, RunStatus] = {"success": RunStatus.SUCCEEDED, "error": RunStatus.FAILED}
 
 
 class Extension:
@@ -93,7 +93,7 @@ class Extension:
             log.exception("ComfyUI Orchestrator failed to start")
             return
         self.access.open(service)
-        service.orchestrator.subscribe(self._events.job_updated)
+        self._events.attach(service)
         self._runs = self._server.loop.create_task(self._end_runs(service), name="orchestrator runs")
         log.info("ComfyUI Orchestrator is ready (%d backends)", len(service.registry.list()))
 
