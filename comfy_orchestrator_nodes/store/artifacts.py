@@ -244,10 +244,11 @@ class ArtifactStore:
     def _load(self) -> None:
         found: list[tuple[os.stat_result, str]] = []
         for folder in self.root.iterdir():
-            if len(folder.name) != 2:
+            if len(folder.name) != 2 or not folder.is_dir():
                 continue
             with os.scandir(folder) as files:
-                found.extend((file.stat(), file.name) for file in files if _SHA256.fullmatch(file.name))
+                ours = (file for file in files if _SHA256.fullmatch(file.name) and file.is_file(follow_symlinks=False))
+                found.extend((file.stat(), file.name) for file in ours)
         found.sort(key=lambda pair: pair[0].st_mtime)
         for status, name in found:
             self._order.add(Entry(name, status.st_size, status.st_mtime, proven=status.st_mtime >= self._booted_at))

@@ -49,12 +49,18 @@ def row(kind: str, id_: object) -> Iterator[None]:
 
 
 def dump(value: Json) -> str:
-    """Return JSON text of a JSON value, a model, or a collection of models: ASCII, so that any string survives.
+    """Return JSON text of a JSON value, a model, or a collection of models.
+
+    Text stays readable, so that it can be searched for; only where it is no Unicode (a lone surrogate, as JSON files
+    may hold them) everything outside of ASCII is escaped.
 
     Raises:
         InvalidRequest: the value is not JSON, holds NaN or an infinity, or is nested too deeply.
     """
     try:
+        dumped = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=_plain)
+        if _is_unicode(dumped):
+            return dumped
         return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"A value cannot be stored as JSON: {error}") from error
@@ -83,6 +89,13 @@ def load_json(column: object) -> Json:
         return json.loads(text(column))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"a JSON column cannot be read: {error}") from error
+
+
+def _is_unicode(dumped: str) -> bool:
+    try:
+        return dumped.isascii() or bool(dumped.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _plain(value: object) -> Json:

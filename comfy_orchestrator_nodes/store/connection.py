@@ -112,6 +112,10 @@ class ConnectionThread:
                 logger.warning("An event loop was closed before the store could answer it.", exc_info=error)
             # Nothing of a served request may stay alive until the next one comes.
             del request, result, error
+        # Left open only if whoever opened it was cancelled meanwhile.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _deliver(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

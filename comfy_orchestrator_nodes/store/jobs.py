@@ -213,9 +213,11 @@ def _condition(where: JobFilter) -> tuple[str, list[Any]]:
         parts.append("EXISTS (SELECT 1 FROM attempt WHERE backend_id = ? AND job_id = job.id)")
         values.append(where.backend_id)
     if where.search:
-        searched = ("id", "run_id", "definition_id", "node_id", "failure")
-        parts.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in searched) + ")")
-        values.extend([like_pattern(where.search)] * len(searched))
+        columns = ("id", "run_id", "definition_id", "node_id", "failure")
+        parts.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in columns) + ")")
+        # A failure is JSON, in which quotes and line breaks look different.
+        in_json = codec.dump(where.search)[1:-1]
+        values.extend([*[like_pattern(where.search)] * 4, like_pattern(in_json)])
     return " AND ".join(parts), values
 
 

@@ -212,6 +212,8 @@ def test_what_was_being_written_is_swept_at_the_start(artifacts: ArtifactStore, 
 def test_foreign_files_in_the_folder_are_left_alone(artifacts: ArtifactStore, clock: Clock) -> None:
     (artifacts.root / "aa").mkdir()
     (artifacts.root / "aa" / "notes.txt").write_text("mine")
+    (artifacts.root / "bb").write_text("no folder")
+    (artifacts.root / "aa" / ("a" * 64)).mkdir()
     again = reopened(artifacts, clock)
     again.clear()
     assert (again.root / "aa" / "notes.txt").read_text() == "mine"

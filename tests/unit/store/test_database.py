@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import sqlite3
@@ -167,6 +168,20 @@ async def test_closing_ends_the_threads(path: Path) -> None:
         if thread.name.startswith("orchestrator-store"):
             thread.join(10)
     assert threading.active_count() == before
+
+
+async def test_opening_can_be_cancelled_and_leaves_nothing_open(path: Path) -> None:
+    for _ in range(20):
+        opening = asyncio.ensure_future(Database.open(path))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    for thread in threading.enumerate():
+        if thread.name.startswith("orchestrator-store"):
+            thread.join(10)
+    gc.collect()
+    await (await Database.open(path)).close()
 
 
 async def test_a_loop_that_ended_does_not_end_the_store(path: Path) -> None:
@@ -414,7 +429,7 @@ async def test_a_killed_process_loses_nothing_that_it_was_told_is_stored(path: P
 LOCKER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN IMMEDIATE")
+connection.execute("BEGIN " + sys.argv[2])
 print("locked", flush=True)
 sys.stdin.read()
 """
@@ -426,13 +441,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def locker(path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+def locker(path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Start another program that locks the database until its input ends."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> subprocess.Popen[str]:
+    def start(mode: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", LOCKER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", LOCKER, str(path), mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         started.append(process)
         assert process.stdout is not None
@@ -446,12 +461,12 @@ def locker(path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
 
 
 async def test_a_lock_of_another_program_delays_writes_but_no_reads(
-    impatient: None, path: Path, locker: Callable[[], subprocess.Popen[str]]
+    impatient: None, path: Path, locker: Callable[[str], subprocess.Popen[str]]
 ) -> None:
     database = await Database.open(path)
     settings = SettingRepository(database)
     await settings.put("a", 1)
-    program = await asyncio.to_thread(locker)
+    program = await asyncio.to_thread(locker, "IMMEDIATE")
     with pytest.raises(StoreBusy, match="Another program has locked"):
         await settings.put("a", 2)
     assert await settings.get("a") == 1
@@ -459,6 +474,17 @@ async def test_a_lock_of_another_program_delays_writes_but_no_reads(
     await settings.put("a", 3)
     assert await settings.get("a") == 3
     await database.close()
+
+
+async def test_a_file_that_is_locked_for_good_cannot_be_opened(
+    impatient: None, path: Path, locker: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    path.parent.mkdir()
+    program = await asyncio.to_thread(locker, "EXCLUSIVE")
+    with pytest.raises(StoreBusy, match="Another program has locked"):
+        await Database.open(path)
+    await asyncio.to_thread(program.communicate, "")
+    await (await Database.open(path)).close()
 
 
 async def fill(database: Database) -> int:

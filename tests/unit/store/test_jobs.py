@@ -245,6 +245,10 @@ async def test_searching_finds_text_in_ids_and_failures_literally(jobs: JobRepos
     await jobs.apply(failed("two"))
     assert [job.id for job in (await jobs.list(JobFilter(search="0%_D"))).jobs] == ["one"]
     assert [job.id for job in (await jobs.list(JobFilter(search="no such THING"))).jobs] == ["two"]
+    await jobs.create(a_job("three"))
+    await jobs.apply(dispatched("three"))
+    await jobs.apply(failed("three", failure=a_failure(message='Knoten "Größe" fehlt\nund mehr')))
+    assert [job.id for job in (await jobs.list(JobFilter(search='"Größe" fehlt\nund'))).jobs] == ["three"]
     assert (await jobs.list(JobFilter(search="'; DROP TABLE job; --"))).jobs == ()
     assert (await jobs.list(JobFilter(search="100"))).jobs != ()
 
