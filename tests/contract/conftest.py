@@ -15,7 +15,8 @@ from tests.fakes.execution import until
 from tests.fakes.fake_comfy import FakeComfy
 from tests.support.recorder import Recorder
 
-_SLOW_STEPS = 60
+_SLOW_STEPS = 80
+"""Of a few tenths of a second each: an interrupt takes effect between two, and the test is over long before the last."""
 
 
 @dataclass
@@ -35,9 +36,9 @@ class Peer:
         if self.fake is not None:
             self.fake.behave(until(asyncio.Event()), prompt_id)
             return preview_prompt()
-        chain: Prompt = {"0": empty_image(1024, 1024)}
+        chain: Prompt = {"0": empty_image(320, 320)}
         for step in range(1, _SLOW_STEPS + 1):
-            inputs = {"image": [str(step - 1), 0], "blur_radius": 31, "sigma": 10.0}
+            inputs = {"image": [str(step - 1), 0], "blur_radius": 15, "sigma": 10.0}
             chain[str(step)] = {"class_type": "ImageBlur", "inputs": inputs}
         return chain | {"out": {"class_type": "PreviewImage", "inputs": {"images": [str(_SLOW_STEPS), 0]}}}
 
