@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from ..ordering import innermost_first
 from . import host, js, virtual
 from .create import Factory
 from .graph import BoundaryInput, BoundaryOutput, Graph
@@ -61,23 +62,12 @@ class Loader:
     def _in_order(self, definitions: list[RawGraph]) -> list[RawGraph]:
         """Sort the definitions so that each comes after those it contains; a cycle is a reason to stop."""
         by_id = {definition.id: definition for definition in definitions}
-        contains = {
-            definition.id: {str(node.get("type")) for node in definition.nodes} & by_id.keys()
-            for definition in definitions
-        }
-        ordered: list[RawGraph] = []
-        done: set[str] = set()
-        remaining = definitions
-        while remaining:
-            ready = [definition for definition in remaining if contains[definition.id] <= done]
-            if not ready:
-                names = ", ".join(repr(definition.name) for definition in remaining[:5])
-                self.reasons[f"subgraphs contain themselves: {names}"] = None
-                return definitions
-            ordered.extend(ready)
-            done.update(definition.id for definition in ready)
-            remaining = [definition for definition in remaining if definition.id not in done]
-        return ordered
+        contains = {id_: [str(node.get("type")) for node in graph.nodes] for id_, graph in by_id.items()}
+        ordered, circular = innermost_first(contains)
+        if circular:
+            names = ", ".join(repr(by_id[id_].name) for id_ in circular[:5])
+            self.reasons[f"subgraphs contain themselves: {names}"] = None
+        return [by_id[id_] for id_ in ordered]
 
     def _check_types(self, root: RawGraph, definitions: list[RawGraph]) -> None:
         """Note every node class that is missing where it matters: a muted or bypassed node may be of any class."""

@@ -1,0 +1,1 @@
+"""Small bounded readers of the files that ComfyUI writes workflows into; none decodes an image or a sound."""
