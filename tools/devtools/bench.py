@@ -78,6 +78,8 @@ def choose(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
     Raises:
         DevError: one that was asked for is not there.
     """
+    if not there:
+        raise DevError("There are no benchmarks yet; benchmarks/__init__.py says how one is written.")
     unknown = [name for name in wanted if name not in there]
     if unknown:
         raise DevError(f"No benchmark {', '.join(unknown)}. There are: {', '.join(there) or 'none'}.")

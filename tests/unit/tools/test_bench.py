@@ -40,6 +40,11 @@ def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
         choose(["c"], ["a", "b"])
 
 
+def test_a_folder_without_benchmarks_says_how_to_write_one() -> None:
+    with pytest.raises(DevError, match="no benchmarks yet"):
+        choose([], [])
+
+
 def test_a_module_without_run_is_no_benchmark() -> None:
     with pytest.raises(DevError, match="has no `async def run"):
         load("console", package="tools.devtools")
