@@ -25,6 +25,7 @@ from comfy_orchestrator_nodes.backend.carriers import (
     upload_name,
 )
 from comfy_orchestrator_nodes.backend.client import ComfyClient
+from comfy_orchestrator_nodes.backend.codecs.clean import cleaner
 from comfy_orchestrator_nodes.backend.object_info import ObjectInfoCache
 from comfy_orchestrator_nodes.backend.results import RemoteFile
 from comfy_orchestrator_nodes.domain import Backend, Definition, FileRef, JobSpec, Json, Output, Parameter, Value
@@ -133,7 +134,9 @@ class Peer:
 
     async def fetch(self, file: RemoteFile) -> io.BytesIO:
         content = io.BytesIO()
-        await self.client.view(file, content.write)
+        clean = cleaner(media_type_of(file.name), content.write)
+        await self.client.view(file, clean.write)
+        clean.finish()
         return content
 
 
@@ -333,6 +336,18 @@ async def test_a_second_attempt_writes_anew_while_what_it_depends_on_stays_cache
     assert second.lowered.collectors["out"].node_id not in second.entry.cached_node_ids
     assert first.files["out"][0].subfolder != second.files["out"][0].subfolder
     assert np.array_equal(first.read("out"), second.read("out"))
+
+
+@pytest.mark.parametrize("type_", ["IMAGE", "MASK", "LATENT", "AUDIO"])
+async def test_two_attempts_with_one_result_leave_equal_files(peer: Peer, type_: str) -> None:
+    natives = {
+        "IMAGE": eight_bit(2, 24, 32, 3),
+        "MASK": eight_bit(1, 24, 32),
+        "LATENT": {"samples": eight_bit(1, 4, 8, 8)},
+        "AUDIO": {"waveform": eight_bit(1, 2, 900), "sample_rate": 8000},
+    }
+    first, second = [await peer.run(through(type_), {"in": natives[type_]}, ["out"]) for _ in range(2)]
+    assert [f.getvalue() for f in first.contents["out"]] == [f.getvalue() for f in second.contents["out"]]
 
 
 async def test_all_outputs_of_one_job_come_back_together(peer: Peer) -> None:
