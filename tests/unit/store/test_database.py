@@ -159,15 +159,19 @@ async def test_a_closed_database_says_so_and_can_be_closed_again(path: Path) -> 
         await SettingRepository(database).get("a")
 
 
+def store_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("orchestrator-store")}
+
+
 async def test_closing_ends_the_threads(path: Path) -> None:
-    before = threading.active_count()
+    before = store_threads()
     database = await Database.open(path)
-    assert threading.active_count() == before + 2
+    started = store_threads() - before
+    assert len(started) == 2
     await database.close()
-    for thread in threading.enumerate():
-        if thread.name.startswith("orchestrator-store"):
-            thread.join(10)
-    assert threading.active_count() == before
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 async def test_opening_can_be_cancelled_and_leaves_nothing_open(path: Path) -> None:
@@ -177,9 +181,8 @@ async def test_opening_can_be_cancelled_and_leaves_nothing_open(path: Path) -> N
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-    for thread in threading.enumerate():
-        if thread.name.startswith("orchestrator-store"):
-            thread.join(10)
+    for thread in store_threads():
+        thread.join(10)
     gc.collect()
     await (await Database.open(path)).close()
 
