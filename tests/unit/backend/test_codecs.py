@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from comfy_orchestrator_nodes.backend import codecs
+from comfy_orchestrator_nodes.backend.codecs.png import write_png
 from comfy_orchestrator_nodes.errors import UnsupportedValue, ValueLost
 
 
@@ -93,6 +94,18 @@ def test_a_flat_image_is_deflated_and_noise_is_stored() -> None:
     assert encode(flat, "IMAGE")[0].getbuffer().nbytes < 5_000
     assert 256 * 256 * 3 < encode(noise, "IMAGE")[0].getbuffer().nbytes < 256 * 256 * 3 * 1.01
     assert np.array_equal(there_and_back(flat, "IMAGE"), flat)
+
+
+def test_a_large_frame_is_filtered_and_deflated_and_reads_the_same() -> None:
+    y, x = np.mgrid[0:200, 0:300]
+    pixels = np.stack([x % 256, y % 256, (x + y) % 256], axis=-1).astype(np.uint8)
+    rows = np.zeros((200, 1 + 900), np.uint8)
+    rows[:, 1:] = pixels.reshape(200, 900)
+    file = io.BytesIO()
+    write_png(file, rows, 300, 3, large_bytes=1)
+    assert np.array_equal(np.asarray(Image.open(file)), pixels)
+    assert np.array_equal(as_newer_comfyui_loads(file), as_comfyui_loads(pixels))
+    assert file.getbuffer().nbytes < pixels.nbytes / 10
 
 
 def test_values_between_and_beyond_8_bits_go_to_the_nearest() -> None:
