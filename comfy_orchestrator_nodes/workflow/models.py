@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 
 from ..domain import Json
@@ -36,15 +36,15 @@ def unify(name: str) -> str:
     return name.replace("\\", "/")
 
 
-def respell(name: str, available: Iterable[Json]) -> str | None:
+def respell(name: str, available: Collection[Json]) -> str | None:
     """Return how a backend spells ``name``, which may differ in folder separators and in nothing else, or None.
 
     A name that the backend lists as it is stays; of several spellings that fit, none is guessed.
     """
+    if name in available:
+        return name
     wanted = unify(name)
     found = [other for other in available if isinstance(other, str) and unify(other) == wanted]
-    if name in found:
-        return name
     return found[0] if len(found) == 1 else None
 
 
