@@ -31,7 +31,7 @@ def get(url: str) -> Any:
 
 def test_requirements_txt_is_satisfied_in_comfyuis_environment(comfyui: ComfyUI) -> None:
     command = [
-        comfyui.python,
+        str(comfyui.python),
         "-m",
         "pip",
         "install",
