@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..domain import Cause, Decision, Definition, Job, JobSpec, JobStatus, Json, Run, RunStatus, Value
-from ..errors import Conflict, JobCancelled, JobFailed, NotFound, StaleWrite, StoreError
+from ..errors import Conflict, JobCancelled, JobFailed, NotFound, StaleWrite, StoreError, ValueLost
 from ..machine.events import Reused
 from ..placement import Explanation
 from ..scheduler.attempt import files_of
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 LEASE_S = 24 * 3600.0
 """How long the files of a job under way are kept at least; renewed on every start."""
 
+
+RESULT_LEASE_S = 600.0
+"""How long a result is kept for whoever waited for the job to take it; after that it is evicted like any other."""
 
 MANY = 10_000
 
@@ -113,6 +116,11 @@ class Orchestrator:
         """
         unfinished = await self._jobs.unfinished()
         for job in unfinished:
+            try:
+                self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
+            except ValueLost as error:
+                # The job's next attempt says so where the user sees it.
+                log.warning("Job %s lost an input while the master was down: %s", job.id, error)
             self._track(job, self._scheduler.resume(job, await self._attempts.for_job(job.id)))
         alone = {job.run_id for job in unfinished if job.run_id == job.id}
         for run in await self._runs.list(statuses=(RunStatus.RUNNING,), limit=MANY):
@@ -163,8 +171,8 @@ class Orchestrator:
             if joined is not None:
                 return joined
             self._by_key[key] = job.id
-        self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
         try:
+            self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
             done = await self._scheduler.admit(job, run=_run_of(job, request.run))
         except BaseException:
             self._forget(job)
@@ -371,12 +379,12 @@ class Orchestrator:
         self._artifacts.release(job.id)
         try:
             if job.status is JobStatus.SUCCEEDED:
-                self._artifacts.lease(f"result of {job.id}", results_files(job.outputs))
+                self._artifacts.lease(f"result of {job.id}", results_files(job.outputs), seconds=RESULT_LEASE_S)
                 if job.spec.use_cache:
                     await self._results.put(job.key, job.id, job.outputs)
             if job.run_id == job.id:
                 await self.end_run(job.run_id, _RUN_ENDS[job.status])
-        except StoreError as error:
+        except (StoreError, ValueLost) as error:
             log.warning("The result of job %s could not be kept for reuse: %s", job.id, error)
 
 

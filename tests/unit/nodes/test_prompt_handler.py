@@ -1,0 +1,57 @@
+"""What is written into a prompt before ComfyUI validates it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from comfy_orchestrator_nodes.domain import Definition, Output
+from comfy_orchestrator_nodes.nodes.prompt_handler import REMOTE_WORKFLOW, annotate
+
+DEFINITION = Definition(
+    id="d",
+    version=1,
+    name="Two",
+    prompt={},
+    parameters=(),
+    outputs=(Output("image", "IMAGE", "1", 0), Output("mask", "MASK", "2", 0)),
+)
+
+
+def prompt(parameters: str = "{}", *links: int) -> dict[str, Any]:
+    node = {"class_type": REMOTE_WORKFLOW, "inputs": {"workflow": "d", "backend": "auto", "parameters": parameters}}
+    users = {f"u{slot}": {"class_type": "PreviewAny", "inputs": {"source": ["rw", slot]}} for slot in links}
+    return {"rw": node, **users}
+
+
+def wanted(annotated: dict[str, Any]) -> Any:
+    return json.loads(annotated["rw"]["inputs"]["parameters"]).get("wanted")
+
+
+def lookup(definition_id: str) -> Definition | None:
+    return DEFINITION if definition_id == "d" else None
+
+
+def test_the_outputs_that_somebody_uses_are_written_in() -> None:
+    assert wanted(annotate(prompt("{}", 3), lookup)) == ["mask"]
+    assert wanted(annotate(prompt("", 2, 3), lookup)) == ["image", "mask"]
+    assert wanted(annotate(prompt("{}", 1), lookup)) == []
+
+
+def test_slots_that_were_named_keep_their_names() -> None:
+    assert wanted(annotate(prompt('{"out": ["mask"]}', 2), lookup)) == ["mask"]
+
+
+def test_another_use_of_outputs_makes_another_cache_key() -> None:
+    one, two = annotate(prompt("{}", 2), lookup), annotate(prompt("{}", 2, 3), lookup)
+    assert one["rw"] != two["rw"]
+    assert annotate(prompt("{}", 2), lookup)["rw"] == one["rw"]
+
+
+def test_what_cannot_be_understood_is_left_for_validation_to_refuse() -> None:
+    for broken in (prompt("{", 2), prompt('{"out": ["gone"]}', 2)):
+        assert annotate(broken, lookup) == broken
+    unknown = prompt("{}", 2)
+    unknown["rw"]["inputs"]["workflow"] = "other"
+    assert annotate(unknown, lookup) == unknown
+    assert annotate({"x": None, "y": {"inputs": 5}}, lookup) == {"x": None, "y": {"inputs": 5}}
