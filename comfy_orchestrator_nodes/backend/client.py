@@ -53,7 +53,7 @@ class ComfyClient:
 
     def __init__(self, backend: Backend, *, timeouts: Timeouts | None = None, limits: Limits | None = None) -> None:
         self._http = Http(backend, timeouts or Timeouts(), limits or Limits())
-        self._connection = Connection(self._http)
+        self._connection = Connection(self._http, on_connected=self._forget)
         self._features: Features | None = None
         self._version: answers.Version | None = None
         self._has_jobs_api: bool | None = None
@@ -218,9 +218,8 @@ class ComfyClient:
     async def system_stats(self) -> SystemStats:
         """Return versions, memory and devices."""
         stats = self._parsed("/system_stats", answers.parse_system_stats, await self._ask("/system_stats"))
-        if self._version is not None and stats.version != self._version:
-            # It was updated: what was learned of the older one does not count.
-            self._features, self._has_jobs_api = None, None
+        if stats.version != self._version:
+            self._forget()
         self._version = stats.version
         return stats
 
@@ -344,6 +343,10 @@ class ComfyClient:
         """Close the socket and every connection. ``listen`` ends; requests under way fail."""
         await self._connection.aclose()
         await self._http.aclose()
+
+    def _forget(self) -> None:
+        """Drop what was learned of the backend: it may have been restarted with other options, or updated."""
+        self._features, self._version, self._has_jobs_api = None, None, None
 
     async def _ask(self, path: str) -> Json:
         timeouts, limits = self._http.timeouts, self._http.limits

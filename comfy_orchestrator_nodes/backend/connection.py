@@ -40,8 +40,11 @@ class Connection:
     when the old one ends.
     """
 
-    def __init__(self, http: Http, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, http: Http, *, on_connected: Callable[[], None], jitter: Callable[[], float] = random.random
+    ) -> None:
         self._http = http
+        self._on_connected = on_connected
         self._jitter = jitter
         self._client_id: str | None = None
         self._listening = False
@@ -128,6 +131,7 @@ class Connection:
                 return
             # The backend speaks only after it has registered the id, so from here on no message of ours is lost.
             self._client_id = client_id
+            self._on_connected()
             yield Connected(client_id)
             frame: Frame | None = first
             while frame is not None:

@@ -16,7 +16,7 @@ from tests.fakes.fake_comfy import FakeComfy
 from tests.support.recorder import Recorder
 
 _SLOW_STEPS = 80
-"""Of a few tenths of a second each: an interrupt takes effect between two, and the test is over long before the last."""
+"""Of some tenths of a second each: an interrupt takes effect between two, and a test is over long before the last."""
 
 
 @dataclass

@@ -123,8 +123,7 @@ class Run:
 async def run_nodes(run: Run) -> None:
     """Execute the prompt as ComfyUI does: in order of the links, with what the previous prompt left in the cache."""
     cache = run.fake.cache
-    signatures = {node: _signature(run.prompt, node) for node in run.prompt}
-    run.note("execution_cached", {"nodes": [node for node in run.prompt if signatures[node] in cache]})
+    signatures = {node: signature(run.prompt, node) for node in run.prompt}
     kept: dict[str, tuple[Sequence[Any], Json]] = {}
     for node in _in_order(run.prompt, run.wanted):
         known = cache.get(signatures[node])
@@ -216,11 +215,11 @@ async def vanishing(run: Run) -> None:
     raise Vanish
 
 
-def _signature(prompt: Mapping[str, Json], node: str) -> str:
+def signature(prompt: Mapping[str, Json], node: str) -> str:
     """What decides a node's outputs: its class, its constants and what its links stand for."""
     described = prompt[node]
     inputs = {
-        name: [_signature(prompt, value[0]), value[1]] if is_link(value) else value
+        name: [signature(prompt, value[0]), value[1]] if is_link(value) else value
         for name, value in described["inputs"].items()
     }
     return json.dumps([described["class_type"], inputs], sort_keys=True)

@@ -22,7 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from comfy_orchestrator_nodes.domain import Backend
-from tests.fakes.execution import Behaviour, InterruptedByUser, Run, Vanish, run_nodes
+from tests.fakes.execution import Behaviour, InterruptedByUser, Run, Vanish, run_nodes, signature
 from tests.fakes.faults import Fault, Handler
 from tests.fakes.node_classes import NODE_CLASSES, NodeClass, NodeRaised
 from tests.fakes.routes import routes
@@ -294,6 +294,8 @@ class FakeComfy:
         self.executions[waiting.prompt_id] += 1
         self.send_status()
         run.note("execution_start", {})
+        cached = [node for node in waiting.prompt if signature(waiting.prompt, node) in self.cache]
+        run.note("execution_cached", {"nodes": cached})
         vanished = False
         completed = False
         try:

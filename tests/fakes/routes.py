@@ -92,10 +92,15 @@ class _Handlers:
         if "prompt" not in body:
             error = {"type": "no_prompt", "message": "No prompt provided", "details": "", "extra_info": {}}
             return web.json_response({"error": error, "node_errors": {}}, status=400)
+        prompt_id = str(body.get("prompt_id", uuid.uuid4()))
+        if fake.jobs_api and not _canonical(prompt_id):
+            # Versions with the jobs API are as strict; older ones take any text.
+            message = "prompt_id must be a valid UUID"
+            error = {"type": "invalid_prompt_id", "message": message, "details": "", "extra_info": {}}
+            return web.json_response({"error": error, "node_errors": {}}, status=400)
         verdict = validate(body["prompt"], fake.classes, fake.annotated_files())
         if verdict.error is not None:
             return web.json_response({"error": verdict.error, "node_errors": verdict.node_errors}, status=400)
-        prompt_id = str(body.get("prompt_id", uuid.uuid4()))
         extra = dict(body.get("extra_data", {}))
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
@@ -136,7 +141,13 @@ class _Handlers:
         return web.Response()
 
     async def system_stats(self, _request: web.Request) -> web.Response:
-        device = {"name": "cpu", "type": "cpu", "index": None, "vram_total": self._fake.vram_bytes, "vram_free": 6 << 30}
+        device = {
+            "name": "cpu",
+            "type": "cpu",
+            "index": None,
+            "vram_total": self._fake.vram_bytes,
+            "vram_free": 6 << 30,
+        }
         system = {
             "os": "posix",
             "ram_total": 16 << 30,
@@ -215,3 +226,10 @@ class _Handlers:
             return web.Response(status=404)
         kind = "image/png" if name.endswith(".png") else "application/octet-stream"
         return web.Response(body=content, content_type=kind)
+
+
+def _canonical(prompt_id: str) -> bool:
+    try:
+        return str(uuid.UUID(prompt_id)) == prompt_id
+    except ValueError:
+        return False

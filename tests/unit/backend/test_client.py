@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import uuid
 
@@ -8,11 +9,12 @@ import pytest
 
 from comfy_orchestrator_nodes.backend.answers import CancelOutcome, Place
 from comfy_orchestrator_nodes.backend.client import ComfyClient
-from comfy_orchestrator_nodes.backend.messages import Executing, Interrupted, Progress, Started
+from comfy_orchestrator_nodes.backend.messages import Connected, Disconnected, Executing, Interrupted, Progress, Started
 from comfy_orchestrator_nodes.errors import (
     BackendFault,
     ConnectionLost,
     InvalidPrompt,
+    PayloadTooLarge,
     PromptRejected,
     ProtocolViolation,
 )
@@ -204,6 +206,26 @@ async def test_an_updated_backend_is_looked_at_again(fake: FakeComfy, client: Co
     await client.cancel(new_id())
 
     assert [path for _, path in fake.requests] == ["/api/jobs/{job_id}/cancel"]
+
+
+async def test_a_restarted_backend_is_asked_for_its_limit_again(fake: FakeComfy, client: ComfyClient) -> None:
+    async with Recorder(client) as recorder:
+        await client.upload(io.BytesIO(b"x"), name="a.bin")
+        await fake.stop()
+        fake.max_upload_bytes = 1
+        await fake.start()
+        await recorder.wait_for(Disconnected)
+        await recorder.wait_for(Connected, after=len(recorder.messages) - 1)
+        with pytest.raises(PayloadTooLarge):
+            await client.upload(io.BytesIO(b"xy"), name="b.bin")
+
+
+async def test_the_newest_backends_refuse_an_id_that_is_no_uuid() -> None:
+    async with FakeComfy(jobs_api=True) as fake, ComfyClient(fake.backend(), timeouts=QUICK) as client:
+        with pytest.raises(PromptRejected) as caught:
+            await client.submit(PROMPT, prompt_id="not a UUID")
+
+    assert caught.value.kind == "invalid_prompt_id"
 
 
 async def test_a_backend_that_chooses_its_own_id_is_refused_and_emptied(
