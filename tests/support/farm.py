@@ -6,16 +6,14 @@ Whatever a test leaves in an instance's queue or folders the next one finds, so 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tools.devtools.environments import ComfyUI, find_comfyui, second_front_end
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Instance
-from tools.devtools.paths import DEV
+from tools.devtools.scratch import scratch
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +28,7 @@ def comfyui() -> ComfyUI:
 @pytest.fixture(scope="session")
 def comfy_farm(comfyui: ComfyUI) -> Iterator[Farm]:
     """Named real servers, started when first asked for: ``plain(*names)``, ``with_pack(*names)``, ``start(*specs)``."""
-    home = DEV / "instances"
-    home.mkdir(parents=True, exist_ok=True)
-    with Farm(comfyui, Path(tempfile.mkdtemp(prefix="tests-", dir=home))) as farm:
+    with scratch("tests") as folder, Farm(comfyui, folder) as farm:
         yield farm
 
 

@@ -11,7 +11,6 @@ import platform
 import signal
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,8 @@ from tools.devtools.console import table
 from tools.devtools.environments import find_comfyui
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm
-from tools.devtools.paths import DEV, ROOT
+from tools.devtools.paths import ROOT
+from tools.devtools.scratch import scratch
 from tools.devtools.steps import write_atomically
 
 
@@ -141,8 +141,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(list(arguments))
     try:
         benchmarks = {name: load(name) for name in choose(options.names, discover(ROOT / "benchmarks"))}
-        (DEV / "instances").mkdir(parents=True, exist_ok=True)
-        with Farm(find_comfyui(), Path(tempfile.mkdtemp(prefix="bench-", dir=DEV / "instances"))) as farm:
+        with scratch("bench") as folder, Farm(find_comfyui(), folder) as farm:
             results, failed = run_all(benchmarks, farm)
     except DevError as error:
         print(f"\n{error}", file=sys.stderr)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -23,6 +22,7 @@ from tools.devtools.instances import Farm, Spec
 from tools.devtools.lock import exclusive
 from tools.devtools.pack import Install
 from tools.devtools.paths import DEV, ROOT, VENV, venv_python
+from tools.devtools.scratch import scratch
 
 KINDS = {"plain": Install.NOTHING, "pack": Install.LINK, "copy": Install.COPY}
 
@@ -126,9 +126,7 @@ def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
 
 def _demo(*, keep: bool) -> int:
     """Run the demo on a master with this pack and two peers, one of them plain."""
-    home = DEV / "instances"
-    home.mkdir(parents=True, exist_ok=True)
-    with Farm(find_comfyui(), Path(tempfile.mkdtemp(prefix="demo-", dir=home))) as farm:
+    with scratch("demo") as folder, Farm(find_comfyui(), folder) as farm:
         print("Starting a master, a plain peer and a peer with the pack …", flush=True)
         master, *peers = farm.start(Spec("master", Install.LINK), Spec("plain-peer"), Spec("pack-peer", Install.LINK))
         run_demo(master, peers)
