@@ -29,8 +29,9 @@ def to_prompt(
     """Convert a workflow in UI format to a prompt in API format.
 
     The answer is what ``app.graphToPrompt()`` of front end 1.58.1 gives in a browser with its default settings, after
-    ``app.loadGraphData(workflow)`` on a server with this ``object_info``, including ``_meta``. Two things depend on the
-    moment there, and on the caller here: which option of ``{a|b}`` a text takes, and the time in ``%date:…%``.
+    ``app.loadGraphData(workflow)`` on a server with this ``object_info``. Two things depend on the moment there, and on
+    the caller here: which option of ``{a|b}`` a text takes, and the time in ``%date:…%``. The title in ``_meta`` of a node
+    that nobody titled is the server's name for the class; the front end has names of its own for some.
 
     Args:
         workflow: the parsed document; not mutated.

@@ -55,7 +55,7 @@ class Emitter:
             inputs = entry["inputs"]
             for name in [name for name, value in inputs.items() if _is_link(value) and value[0] not in prompt]:
                 del inputs[name]
-        return prompt
+        return dict(js.entries(prompt))
 
     def _apply_primitives(self) -> None:
         for node in self._nodes:

@@ -137,3 +137,24 @@ class Graph:
         if node is None or not 0 <= link.origin_slot < len(node.outputs):
             return None
         return node.outputs[link.origin_slot].type
+
+    def execution_order(self) -> list[Node]:
+        """Return the nodes so that each comes after those that feed it; those in circles come last, as created."""
+        waiting: dict[str, int] = {}
+        order: list[Node] = []
+        for node in self.nodes:
+            count = sum((node.id, slot) in self.by_target for slot in range(len(node.inputs)))
+            if count:
+                waiting[node.id] = count
+            else:
+                order.append(node)
+        for node in order:
+            for slot in range(len(node.outputs)):
+                for link in self.links_from(node.id, slot):
+                    if link.target not in waiting:
+                        continue
+                    waiting[link.target] -= 1
+                    if not waiting[link.target]:
+                        del waiting[link.target]
+                        order.append(self.by_id[link.target])
+        return order + [node for node in self.nodes if node.id in waiting]

@@ -53,7 +53,7 @@ def places(root: Graph, limit: int) -> Iterator[Place]:
         Unresolvable: the subgraphs unfold to more than ``limit`` nodes.
     """
     count = 0
-    stack: list[Iterator[Place]] = [iter([Place(node) for node in root.nodes])]
+    stack: list[Iterator[Place]] = [iter([Place(node) for node in root.execution_order()])]
     while stack:
         place = next(stack[-1], None)
         if place is None:
