@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from ..domain import FILE_TYPES, Definition, FileRef, Json, Output, Parameter, Prompt, Value
@@ -82,16 +82,38 @@ def preflight(
     *,
     carriers: Carriers,
     infos: Mapping[str, NodeInfo],
+    losses: Callable[[str], str | None] | None = None,
 ) -> tuple[Refusal, ...]:
-    """Return why a backend with these node classes could not run the definition; nothing if it could."""
+    """Return why a backend with these node classes could not run the definition; nothing if it could.
+
+    Args:
+        definition: what to run.
+        values: bound values by parameter name.
+        wanted: names of the outputs to collect.
+        carriers: how values enter and leave this backend.
+        infos: every class of the definition that the backend has.
+        losses: says what the carriers lose of a type; given where nothing may be lost.
+    """
     names = {ref.sha256: ref.sha256 for value in values.values() for ref in value.files}
+    lossy = _lossy(definition, values, wanted, losses) if losses is not None else ()
     try:
-        return lower(
-            definition, values, wanted, carriers=carriers, attempt_id="preflight", files=names, infos=infos
-        ).refusals
+        lowered = lower(definition, values, wanted, carriers=carriers, attempt_id="preflight", files=names, infos=infos)
     except UnsupportedValue as error:
         found = missing(prune(definition.prompt, _sources(definition, wanted)), infos)
-        return (Refusal("carrier", str(error)), *found)
+        return (Refusal("carrier", str(error)), *lossy, *found)
+    return (*lowered.refusals, *lossy)
+
+
+def _lossy(
+    definition: Definition, values: Mapping[str, Value], wanted: Sequence[str], losses: Callable[[str], str | None]
+) -> tuple[Refusal, ...]:
+    crossing = [value.type for value in values.values()] + [_output(definition, name).type for name in wanted]
+    told = {type_: losses(type_) for type_ in dict.fromkeys(crossing) if type_ != "*"}
+    return tuple(
+        Refusal("carrier", f"this job must lose nothing, and of {type_} {text}")
+        for type_, text in told.items()
+        if text is not None
+    )
 
 
 def prune(prompt: Prompt, roots: Iterable[str]) -> Prompt:

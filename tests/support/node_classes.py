@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from comfy_orchestrator_nodes.workflow.nodeinfo import NodeInfo, parse_node_info, parse_object_info
 
@@ -13,18 +12,18 @@ _FOLDER = Path(__file__).parents[1] / "data" / "object_info"
 
 
 @cache
-def _document(name: str) -> dict[str, Any]:
-    return dict(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+def _classes(name: str) -> dict[str, NodeInfo]:
+    return parse_object_info(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))[0]
 
 
 def old_server() -> dict[str, NodeInfo]:
     """Return classes of ComfyUI 0.3.75, which has no model files."""
-    return parse_object_info(_document("comfyui_0.3.75"))[0]
+    return dict(_classes("comfyui_0.3.75"))
 
 
 def new_server() -> dict[str, NodeInfo]:
     """Return classes of a ComfyUI of late 2026, which has no model files."""
-    return parse_object_info(_document("comfyui_late_2026"))[0]
+    return dict(_classes("comfyui_late_2026"))
 
 
 def with_files(infos: dict[str, NodeInfo], class_type: str, input_name: str, *files: str) -> dict[str, NodeInfo]:

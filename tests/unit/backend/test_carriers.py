@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_orchestrator_nodes.backend.carriers import (
@@ -154,6 +154,7 @@ def test_what_is_lost_is_said_for_every_type_that_travels() -> None:
 # --- scalars: PreviewAny shows str(value), or the text itself --------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers())
 def test_an_int_comes_back_exactly(value: int) -> None:
     found = collect_scalar("INT", [str(value)])
@@ -161,6 +162,7 @@ def test_an_int_comes_back_exactly(value: int) -> None:
     assert type(found) is int
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_float_comes_back_exactly(value: float) -> None:
     found = collect_scalar("FLOAT", [str(value)])
@@ -168,11 +170,13 @@ def test_a_float_comes_back_exactly(value: float) -> None:
     assert type(found) is float
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_text_comes_back_exactly(value: str) -> None:
     assert collect_scalar("STRING", [value]) == value
 
 
+@settings(deadline=None)
 @given(st.booleans())
 def test_a_boolean_comes_back_as_one(value: bool) -> None:
     assert collect_scalar("BOOLEAN", [str(value)]) is value

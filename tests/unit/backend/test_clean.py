@@ -93,7 +93,7 @@ def test_what_is_clean_stays_as_it_is(make: Any, media_type: str, type_: str) ->
     assert cleaned(clean, media_type) == clean
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.sampled_from([(png, "image/png"), (flac, "audio/flac"), (latent, LATENT)]), st.integers(1, 5000))
 def test_it_does_not_matter_how_the_parts_arrive(kind: tuple[Any, str], part_bytes: int) -> None:
     make, media_type = kind
@@ -101,12 +101,13 @@ def test_it_does_not_matter_how_the_parts_arrive(kind: tuple[Any, str], part_byt
     assert cleaned(content, media_type, part_bytes) == cleaned(content, media_type)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["image/png", "audio/flac", LATENT, "video/mp4", "text/plain"]), st.binary(max_size=200))
 def test_a_file_that_is_something_else_passes_unchanged(media_type: str, content: bytes) -> None:
     assert cleaned(content, media_type) == content
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.sampled_from([(png, "image/png"), (flac, "audio/flac"), (latent, LATENT)]), st.data())
 def test_a_file_that_was_cut_off_stays_cut_off(kind: tuple[Any, str], data: st.DataObject) -> None:
     make, media_type = kind

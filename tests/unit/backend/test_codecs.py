@@ -51,7 +51,7 @@ def test_every_8_bit_value_survives_comfyuis_own_rounding() -> None:
     assert np.array_equal(as_comfyui_saves(as_comfyui_loads(every)), every)
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40), st.sampled_from([3, 4]))
 def test_8_bit_images_of_any_size_come_back_bit_for_bit(count: int, height: int, width: int, channels: int) -> None:
     image = as_comfyui_loads(random_bytes(count, height, width, channels))
@@ -79,7 +79,7 @@ def as_newer_comfyui_loads(file: io.BytesIO) -> npt.NDArray[np.float32]:
     return as_comfyui_loads(frame.to_ndarray(format=frame.format.name))
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 70))
 def test_newer_versions_that_load_through_ffmpeg_read_the_same(height: int, width: int) -> None:
     for channels in (3, 4):
@@ -178,7 +178,7 @@ def test_other_modes_become_rgb(mode: str) -> None:
     assert codecs.read([file], "MASK").shape == (1, 4, 4)
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 3), st.integers(1, 30), st.integers(1, 30))
 def test_masks_come_back_bit_for_bit(count: int, height: int, width: int) -> None:
     mask = as_comfyui_loads(random_bytes(count, height, width))
@@ -202,7 +202,7 @@ def test_a_mask_is_read_from_the_red_channel_of_a_preview() -> None:
 # --- latents ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 5), min_size=4, max_size=5), st.sampled_from([np.float32, np.float16, np.float64]))
 def test_latents_come_back_as_loadlatent_reads_them(shape: list[int], dtype: type) -> None:
     samples: npt.NDArray[Any] = np.random.default_rng(0).normal(size=shape).astype(dtype)
@@ -280,7 +280,7 @@ def test_what_is_no_latent_is_refused_in_words(native: Any) -> None:
 # --- sound -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 3), st.integers(1, 6), st.integers(1, 3000), st.sampled_from([8000, 44100, 48000]))
 def test_sound_is_written_bit_for_bit(count: int, channels: int, length: int, sample_rate: int) -> None:
     waveform = np.random.default_rng(length).normal(size=(count, channels, length)).astype(np.float32)
@@ -407,7 +407,7 @@ def test_a_file_that_was_cut_off_is_told(part: float) -> None:
         codecs.read([io.BytesIO(whole[: int(len(whole) * part)])], "IMAGE")
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_a_flipped_byte_is_told_or_changes_nothing_but_pixels(data: st.DataObject) -> None:
     whole = bytearray(encode(as_comfyui_loads(random_bytes(1, 16, 16, 3)), "IMAGE")[0].getvalue())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_orchestrator_nodes.domain import Definition, FileRef, Parameter, Value
@@ -147,6 +147,7 @@ _json = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PARAMETERS), _json)
 def test_a_bound_scalar_equals_what_was_given_and_has_the_declared_type(parameter: Parameter, value: Any) -> None:
     try:
@@ -159,6 +160,7 @@ def test_a_bound_scalar_equals_what_was_given_and_has_the_declared_type(paramete
         assert type(bound.data) is expected
 
 
+@settings(deadline=None)
 @given(st.integers() | st.floats(allow_nan=False), st.integers(-10, 10), st.integers(0, 20))
 def test_what_is_bound_lies_in_the_range(value: float, low: int, width: int) -> None:
     parameter = Parameter("x", "FLOAT", "1", "cfg", minimum=low, maximum=low + width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_orchestrator_nodes.errors import InvalidPrompt
@@ -55,12 +55,13 @@ def test_an_unsound_prompt_is_refused_with_the_reason(prompt: Any, words: str) -
         check_prompt(prompt)
 
 
-def test_a_chain_of_fifty_thousand_nodes_is_no_problem() -> None:
-    prompt = {str(i): node("A", **({"x": [str(i - 1), 0]} if i else {})) for i in range(50_000)}
+def test_a_chain_of_twenty_thousand_nodes_is_no_problem() -> None:
+    prompt = {str(i): node("A", **({"x": [str(i - 1), 0]} if i else {})) for i in range(20_000)}
     assert check_prompt(prompt) is prompt
-    assert len(ancestors(prompt, ["49999"])) == 50_000
+    assert len(ancestors(prompt, ["19999"])) == 20_000
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3), min_size=1))
 def test_a_cycle_is_found_exactly_when_there_is_one(edges: dict[str, list[str]]) -> None:
     prompt = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_orchestrator_nodes.domain import Output
@@ -262,6 +262,7 @@ def test_both_servers_offer_the_same_of_the_same_workflow() -> None:
     assert old.outputs == new.outputs
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(Naming, st.sampled_from("abc"), st.sampled_from(["", "x", "y", "a"]), st.booleans()), max_size=12
@@ -276,6 +277,7 @@ def test_names_are_unique_and_prominent_ones_are_shortest(namings: list[Naming])
             assert name == naming.base
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_slug_is_lower_case_words(text: str) -> None:
     made = slug(text)

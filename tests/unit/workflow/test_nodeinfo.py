@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfy_orchestrator_nodes.errors import InvalidNodeInfo
@@ -145,6 +145,7 @@ _keys = st.sampled_from(
 _entries = st.recursive(_json, lambda inner: st.dictionaries(_keys, inner, max_size=5), max_leaves=12)
 
 
+@settings(deadline=None, max_examples=50)
 @given(_entries)
 def test_no_json_crashes_the_parser(entry: Any) -> None:
     try:

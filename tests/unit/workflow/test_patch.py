@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfy_orchestrator_nodes.backend.carriers import PlainCarriers
+from comfy_orchestrator_nodes.backend.carriers import PlainCarriers, loss
 from comfy_orchestrator_nodes.domain import Definition, FileRef, Output, Parameter, Value
 from comfy_orchestrator_nodes.errors import InvalidPrompt, NotFound, UnsupportedValue, ValueLost
 from comfy_orchestrator_nodes.workflow.fragments import Lowered
@@ -350,6 +350,20 @@ def test_preflight_names_each_missing_thing_that_counts() -> None:
     assert "SaveLatent" not in " ".join(map(str, found))
 
 
+def test_a_job_that_may_lose_nothing_is_refused_where_something_would_be_lost() -> None:
+    infos = with_files(old_server(), "CheckpointLoaderSimple", "ckpt_name", "sdxl/base.safetensors")
+    prompt = {**TEXT_TO_IMAGE, "10": node("PrimitiveInt", value=3)}
+    workflow = definition(prompt, outputs=(IMAGE_OUT, Output("number", "INT", "10", 0)))
+
+    def found(*wanted: str) -> list[str]:
+        refusals = preflight(workflow, {}, wanted, carriers=PlainCarriers(infos), infos=infos, losses=loss)
+        return [f"{refusal.kind}: {refusal}" for refusal in refusals]
+
+    (refusal,) = found("image", "number")
+    assert refusal.startswith("carrier: this job must lose nothing, and of IMAGE pixels are rounded")
+    assert found("number") == []
+
+
 def test_names_that_do_not_exist_are_told_with_near_ones() -> None:
     with pytest.raises(NotFound, match="'image'"):
         lowered(definition(TEXT_TO_IMAGE), None, "imag")
@@ -390,6 +404,7 @@ def workflows(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
     return prompt, draw(st.lists(st.sampled_from(sources), min_size=1, max_size=4, unique=True))
 
 
+@settings(deadline=None)
 @given(workflows())
 def test_any_workflow_is_lowered_to_a_sound_prompt_of_what_is_needed(drawn: tuple[dict[str, Any], list[str]]) -> None:
     prompt, wanted = drawn
@@ -411,6 +426,7 @@ def test_any_workflow_is_lowered_to_a_sound_prompt_of_what_is_needed(drawn: tupl
         assert constants.items() <= result.prompt[node_id]["inputs"].items()
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(1, 130))
 def test_any_number_of_images_becomes_one_batch_on_either_server(count: int) -> None:
     files = refs(count)
