@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import __version__
 from .backend.client import ComfyClient
 from .backend.object_info import ObjectInfoCache
 from .backend.peer import Farm, Peer
@@ -18,10 +19,13 @@ from .errors import OrchestratorError
 from .health import HealthMonitor, ProbeTimes
 from .machine.backends import BackendHealth
 from .orchestrator.backends import BackendRegistry
+from .orchestrator.documents import Documents
+from .orchestrator.exchange import Exchange
 from .orchestrator.inputs import InputFiles, Locate
 from .orchestrator.jobs import Orchestrator
 from .orchestrator.library import Library
 from .orchestrator.snapshot import Publisher
+from .orchestrator.thumbnails import Thumbnails
 from .placement import Estimates
 from .scheduler.attempt import AttemptExecutor
 from .scheduler.backlog import PLACEMENT_WAIT_S, Backlog
@@ -71,6 +75,9 @@ class Service:
     orchestrator: Orchestrator
     registry: BackendRegistry
     library: Library
+    documents: Documents
+    exchange: Exchange
+    thumbnails: Thumbnails
     publisher: Publisher
     artifacts: ArtifactStore
     farm: Farm
@@ -149,7 +156,11 @@ class _Parts:
         self.health = HealthMonitor(
             self._probe, clock=clock, changed=self._health_changed, name_of=self.farm.name, times=settings.probes
         )
-        self.library = Library(DefinitionRepository(database), publisher, clock=clock)
+        self.thumbnails = Thumbnails(database.path.parent / "thumbnails", artifacts)
+        self.library = Library(
+            DefinitionRepository(database), jobs, publisher, clock=clock, removed=self.thumbnails.remove
+        )
+        documents = Documents(self.farm)
         self.qualifier = Qualifier(self.farm, self._definition, clock=clock, changed=self._wake)
         transfer = Transfer(artifacts)
         self.backlog = Backlog(
@@ -207,6 +218,9 @@ class _Parts:
             orchestrator=self.orchestrator,
             registry=self.registry,
             library=self.library,
+            documents=documents,
+            exchange=Exchange(self.library, documents, version=__version__),
+            thumbnails=self.thumbnails,
             publisher=publisher,
             artifacts=artifacts,
             farm=self.farm,
@@ -224,6 +238,8 @@ class _Parts:
     async def start(self, local: Backend) -> None:
         await self._restore_estimates()
         await self.library.start()
+        await self.thumbnails.start()
+        self.orchestrator.subscribe(self.thumbnails)
         await self.registry.start(local)
         self.backlog.start(self.scheduler.feed)
         await self.orchestrator.start()
@@ -233,6 +249,7 @@ class _Parts:
         if self._saver is not None:
             self._saver.cancel()
             await asyncio.gather(self._saver, return_exceptions=True)
+        await self.thumbnails.close()
         await self.backlog.close()
         await self.scheduler.close()
         await self.orchestrator.close()

@@ -126,6 +126,12 @@ class DefinitionQuery(VersionQuery):
     workflow: bool = Field(default=False, description="Whether to answer the document it was made from, too.")
 
 
+class RemoveQuery(Query):
+    """Whether to delete what others use."""
+
+    force: bool = Field(default=False, description="Also when other definitions run it.")
+
+
 class ParameterView(View):
     """One exposed input."""
 

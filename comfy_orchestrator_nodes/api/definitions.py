@@ -30,6 +30,7 @@ from .definition_schemas import (
     MissingView,
     PreflightView,
     PromptBody,
+    RemoveQuery,
     RollBackBody,
     VersionBody,
     VersionQuery,
@@ -80,9 +81,9 @@ async def describe_definition(call: Call, definition_id: str, body: DescriptionB
     return DefinitionSummary.of(stored)
 
 
-async def remove_definition(call: Call, definition_id: str) -> Done:
+async def remove_definition(call: Call, definition_id: str, query: RemoveQuery) -> Done:
     """Delete a definition with all its versions. Jobs that have ended keep their record."""
-    await call.service.library.remove(definition_id)
+    await call.service.library.remove(definition_id, force=query.force)
     return Done()
 
 

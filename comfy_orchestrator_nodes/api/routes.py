@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from . import backends, definitions, jobs, runs, system, values
+from . import backends, definitions, jobs, library, runs, system, values
 from .access import Access
 from .openapi import document
 from .schemas import PREFIX, View
@@ -25,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", get_openapi),
     *backends.ROUTES,
     *definitions.ROUTES,
+    *library.ROUTES,
     *jobs.ROUTES,
     *runs.ROUTES,
     *values.ROUTES,

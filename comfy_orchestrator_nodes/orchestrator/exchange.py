@@ -1,0 +1,179 @@
+"""Export and import: definitions with all that they use, in one file, and never anything overwritten in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from ..domain import Definition
+from ..errors import Conflict, NotFound
+from ..workflow import bundle
+from ..workflow.bundle import Bundle
+from ..workflow.nested import used_definitions, with_renamed, with_renamed_document
+from ..workflow.requirements import Requirements
+from .documents import Documents
+from .library import Library
+
+_MADE_BY = "comfyui-orchestrator"
+
+
+class OnConflict(str, Enum):
+    """What to do with a definition whose id is taken by one of other content."""
+
+    REFUSE = "refuse"
+    """Import nothing and say which."""
+    NEW_VERSION = "new_version"
+    """Store it as the next version of the one that is there."""
+    NEW_ID = "new_id"
+    """Store it under another id, which the definitions of the same file then use."""
+
+
+class Action(str, Enum):
+    """What became of a definition of the file."""
+
+    CREATED = "created"
+    REUSED = "reused"
+    """The same content was there already, and was left alone."""
+    NEW_VERSION = "new_version"
+    RENAMED = "renamed"
+    """Its id was taken, so it got another."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One definition of the file as it is in the library now, and the id that it had in the file."""
+
+    definition: Definition
+    action: Action
+    id_in_file: str
+    """Empty for a workflow, which has none."""
+
+
+class Exchange:
+    """Lets definitions leave and enter the library. Lives on the server loop."""
+
+    def __init__(self, library: Library, documents: Documents, *, version: str) -> None:
+        self._library = library
+        self._documents = documents
+        self._made_by = f"{_MADE_BY} {version}"
+
+    async def export(self, definition_id: str, version: int | None = None) -> bytes:
+        """Return one version of a definition, with the latest of each that it uses, as a file.
+
+        Raises:
+            NotFound: there is no such definition or version.
+            Conflict: it uses one that is not in the library.
+        """
+        root = await self._library.stored(definition_id, version)
+        found = {root.id: root}
+        waiting = [root]
+        while waiting:
+            user = waiting.pop()
+            for used in used_definitions(user.prompt):
+                if used not in found:
+                    found[used] = await self._used_by(user, used)
+                    waiting.append(found[used])
+        needs: dict[str, Requirements] = {id_: await self._documents.needs(d) for id_, d in found.items()}
+        return await asyncio.to_thread(bundle.write, list(found.values()), needs, self._made_by)
+
+    async def add(self, definition: Definition) -> Imported:
+        """Store what was made from a workflow, unless the same is there under the same name.
+
+        Raises:
+            Conflict: the id that it asks for is taken by other content.
+        """
+        twin = await self._twin(definition)
+        if twin is not None and definition.id in ("", twin.id):
+            return Imported(twin, Action.REUSED, "")
+        return Imported(await self._library.create(definition), Action.CREATED, "")
+
+    async def take(self, file: Bundle, on_conflict: OnConflict = OnConflict.REFUSE) -> tuple[Imported, ...]:
+        """Store what a file holds, and return it in the order of the file's dependencies: the exported one is last.
+
+        A definition whose content is in the library under the same id is reused. Every conflict is found before
+        anything is stored, and importing the same file again changes nothing.
+
+        Raises:
+            Conflict: an id is taken by other content, and ``on_conflict`` refuses that.
+            StoreError: it could not be stored.
+        """
+        if on_conflict is OnConflict.REFUSE:
+            await self._refuse_conflicts(file)
+        names: dict[str, str] = {}
+        imported = []
+        for definition in file.definitions:
+            renamed = _renamed(definition, names)
+            taken = await self._take_one(renamed, on_conflict)
+            names[definition.id] = taken.definition.id
+            imported.append(taken)
+        root = next(one for one in imported if one.id_in_file == file.root)
+        return (*(one for one in imported if one is not root), root)
+
+    async def _refuse_conflicts(self, file: Bundle) -> None:
+        taken = [d for d in file.definitions if (known := await self._known(d.id)) is not None and _differ(known, d)]
+        if not taken:
+            return
+        listed = ", ".join(repr(definition.id) for definition in taken[:5]) + (", …" if len(taken) > 5 else "")
+        raise Conflict(
+            f"The library already has {listed} with other content. Nothing was imported: choose whether it becomes a "
+            "new version ('new_version') or gets another id ('new_id').",
+            ids=[definition.id for definition in taken],
+            choices=[OnConflict.NEW_VERSION.value, OnConflict.NEW_ID.value],
+        )
+
+    async def _take_one(self, definition: Definition, on_conflict: OnConflict) -> Imported:
+        known = await self._known(definition.id)
+        if known is None:
+            return Imported(await self._library.create(definition), Action.CREATED, definition.id)
+        if not _differ(known, definition):
+            return Imported(known, Action.REUSED, definition.id)
+        if on_conflict is OnConflict.REFUSE:
+            # Somebody stored it since the conflicts were looked for.
+            raise Conflict(f"The library already has {definition.id!r} with other content.", ids=[definition.id])
+        if on_conflict is OnConflict.NEW_VERSION:
+            # What it is called has no versions, so the library's own name and tags are not overwritten.
+            following = replace(definition, name=known.name, description=known.description, tags=known.tags)
+            return Imported(await self._library.save(following), Action.NEW_VERSION, definition.id)
+        twin = await self._twin(definition)
+        if twin is not None:
+            return Imported(twin, Action.REUSED, definition.id)
+        created = await self._library.create(replace(definition, id=""))
+        return Imported(created, Action.RENAMED, definition.id)
+
+    async def _known(self, definition_id: str) -> Definition | None:
+        try:
+            return await self._library.version(definition_id)
+        except NotFound:
+            return None
+
+    async def _twin(self, definition: Definition) -> Definition | None:
+        """Return what an earlier import of the same file stored under another id."""
+        everything = await self._library.list()
+        return next((d for d in everything if d.name == definition.name and not _differ(d, definition)), None)
+
+    async def _used_by(self, user: Definition, used: str) -> Definition:
+        try:
+            return await self._library.stored(used)
+        except NotFound:
+            raise Conflict(
+                f"{user.name!r} runs the workflow {used!r}, which is not in the library: without it the file would be "
+                "of no use. Put it back, or take it out of there, before you export.",
+                missing=used,
+            ) from None
+
+
+def _renamed(definition: Definition, names: dict[str, str]) -> Definition:
+    changed = {old: new for old, new in names.items() if old != new}
+    if not changed:
+        return definition
+    workflow = definition.workflow
+    return replace(
+        definition,
+        prompt=with_renamed(definition.prompt, changed),
+        workflow=None if workflow is None else with_renamed_document(workflow, changed),
+    )
+
+
+def _differ(one: Definition, other: Definition) -> bool:
+    return one.content_hash != other.content_hash

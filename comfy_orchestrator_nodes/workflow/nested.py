@@ -1,0 +1,80 @@
+"""Definitions inside of definitions: a prompt with Remote Workflow nodes names others of the library by their id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..domain import Json, Prompt
+from .graph import class_type, inputs_of
+
+REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
+"""The node class; its input (and first widget) ``workflow`` is the id of the definition that it runs."""
+
+_WIDGET = "workflow"
+
+
+def used_definitions(prompt: Prompt) -> tuple[str, ...]:
+    """Return the ids of the definitions that the prompt's Remote Workflow nodes run, each once, in order."""
+    named = (inputs_of(node).get(_WIDGET) for node in prompt.values() if class_type(node) == REMOTE_WORKFLOW)
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str) and name))
+
+
+def with_renamed(prompt: Prompt, names: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the prompt with the ids of the definitions it uses replaced; the original stays as it is.
+
+    Args:
+        prompt: the graph.
+        names: old id to new id; ids that are not in it stay.
+    """
+    return {node_id: _renamed_node(node, names) for node_id, node in prompt.items()}
+
+
+def with_renamed_document(workflow: Mapping[str, Json], names: Mapping[str, str]) -> dict[str, Json]:
+    """Return the UI-format document with the ids of the definitions it uses replaced; the original stays as it is."""
+    renamed = _renamed_graph(workflow, names)
+    definitions = workflow.get("definitions")
+    if isinstance(definitions, Mapping) and isinstance(definitions.get("subgraphs"), list):
+        subgraphs = [_renamed_graph(g, names) if isinstance(g, Mapping) else g for g in definitions["subgraphs"]]
+        renamed["definitions"] = {**definitions, "subgraphs": subgraphs}
+    return renamed
+
+
+def node_types(workflow: Mapping[str, Json]) -> frozenset[str]:
+    """Return the types of all nodes of a UI-format document, those in its subgraphs included."""
+    definitions = workflow.get("definitions")
+    subgraphs = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
+    graphs = [workflow, *(subgraphs if isinstance(subgraphs, list) else ())]
+    return frozenset(type_ for graph in graphs for type_ in _types(graph))
+
+
+def _types(graph: Json) -> Iterator[str]:
+    nodes = graph.get("nodes") if isinstance(graph, Mapping) else None
+    for node in nodes if isinstance(nodes, list) else ():
+        if isinstance(node, Mapping) and isinstance(node.get("type"), str):
+            yield node["type"]
+
+
+def _renamed_node(node: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    used = inputs_of(node).get(_WIDGET)
+    if class_type(node) != REMOTE_WORKFLOW or not isinstance(used, str) or used not in names:
+        return dict(node)
+    return {**node, "inputs": {**inputs_of(node), _WIDGET: names[used]}}
+
+
+def _renamed_graph(graph: Mapping[str, Json], names: Mapping[str, str]) -> dict[str, Json]:
+    nodes = graph.get("nodes")
+    if not isinstance(nodes, list):
+        return dict(graph)
+    return {**graph, "nodes": [_renamed_widgets(n, names) if isinstance(n, Mapping) else n for n in nodes]}
+
+
+def _renamed_widgets(node: Mapping[str, Json], names: Mapping[str, str]) -> dict[str, Json]:
+    values = node.get("widgets_values")
+    if node.get("type") != REMOTE_WORKFLOW:
+        return dict(node)
+    if isinstance(values, list) and values and isinstance(values[0], str):
+        return {**node, "widgets_values": [names.get(values[0], values[0]), *values[1:]]}
+    if isinstance(values, Mapping) and isinstance(values.get(_WIDGET), str):
+        return {**node, "widgets_values": {**values, _WIDGET: names.get(values[_WIDGET], values[_WIDGET])}}
+    return dict(node)
