@@ -44,7 +44,11 @@ _SUFFIXES = {
 LATENT_MEDIA_TYPE = "application/x-comfyui-latent"
 """The media type under which ComfyUI's ``.latent`` files (safetensors) are kept."""
 
-_MEDIA_TYPES = {suffix: media_type for media_type, suffix in reversed(list(_SUFFIXES.items()))}
+_MEDIA_TYPES = {
+    **{suffix: media_type for media_type, suffix in reversed(list(_SUFFIXES.items()))},
+    ".jpeg": "image/jpeg",
+    ".tif": "image/tiff",
+}
 _BATCH_LIMIT = 50
 """``BatchImagesNode`` takes at most 50 images (``max`` of its growing input)."""
 

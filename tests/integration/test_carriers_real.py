@@ -282,6 +282,13 @@ async def test_a_scalar_that_only_passes_through_is_shown_as_it_is(peer: Peer) -
     assert (await peer.run(through("FLOAT"), {"in": 0.1}, ["out"])).scalar("out") == 0.1
 
 
+async def test_a_scalar_is_shown_again_when_all_of_its_prompt_is_cached(peer: Peer) -> None:
+    definition = through("STRING", by={"class_type": "PrimitiveString", "inputs": {"value": ["1", 0]}})
+    ran = [await peer.run(definition, {"in": "the same"}, ["out"]) for _ in range(2)]
+    assert [one.scalar("out") for one in ran] == ["the same", "the same"]
+    assert "2" in ran[1].entry.cached_node_ids
+
+
 async def test_an_image_given_to_its_loader_still_yields_the_mask(peer: Peer) -> None:
     rgba: npt.NDArray[np.uint8] = np.random.default_rng(5).integers(0, 256, (*NATURAL_SHAPE, 4), dtype=np.uint8)
     prompt = {"1": {"class_type": "LoadImage", "inputs": {"image": "not-there.png"}}}

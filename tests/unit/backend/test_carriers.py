@@ -134,6 +134,7 @@ def test_files_are_uploaded_under_their_hash_with_the_suffix_that_loaders_look_f
     [
         ("a_00001_.PNG", "image/png"),
         ("x.flac", "audio/flac"),
+        ("photo.JPEG", "image/jpeg"),
         ("x.mp4", "video/mp4"),
         ("noext", "application/octet-stream"),
     ],
