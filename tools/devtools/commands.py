@@ -48,9 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     demo = commands.add_parser("demo", help="two workflows on real servers: a master and two peers")
     demo.add_argument("--keep", action="store_true", help="leave it all running, until Ctrl-C")
-    test = commands.add_parser(
-        "test", help="all checks and tests, also on real ComfyUIs; other arguments choose tests, as for pytest"
-    )
+    test = commands.add_parser("test", help="all checks and all tests; arguments for pytest choose tests instead")
     test.add_argument("--all", action="store_true", help="the whole matrix, with the second front end")
     commands.add_parser("check", help="style, types, layers and unit tests")
     bench = commands.add_parser("bench", help="measure; each benchmark beside its floor")
