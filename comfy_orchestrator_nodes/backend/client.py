@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +15,18 @@ from typing import BinaryIO, TypeVar
 import aiohttp
 
 from ..domain import Backend, Capabilities, Json, Prompt
-from ..errors import BackendError, BackendFault, InvalidNodeInfo, InvalidPrompt, PromptRejected, ProtocolViolation
-from ..workflow.nodeinfo import NodeInfo, parse_node_info, parse_object_info
-from . import answers, transfers
+from ..errors import (
+    BackendError,
+    BackendFault,
+    ConnectionLost,
+    InvalidPrompt,
+    PromptRejected,
+    ProtocolViolation,
+)
+from ..workflow.nodeinfo import NodeInfo
+from . import answers, catalog, transfers
 from .answers import CancelOutcome, Features, HistoryEntry, Place, QueueSnapshot, Submitted, SystemStats, Where
 from .connection import Connection
-from .fields import Malformed, loads
 from .http import Http, Limits, Timeouts
 from .messages import Message, queue_remaining
 from .results import RemoteFile
@@ -34,10 +40,8 @@ T = TypeVar("T")
 TARGETED_INTERRUPT = (0, 3, 57)
 """Since this version ``/interrupt`` heeds a prompt_id; before, it stops whatever runs."""
 
-_UNLISTED_FOLDERS = frozenset({"custom_nodes", "configs"})
-"""Folders in ``/models`` that hold no models; listing custom_nodes walks every file of every pack."""
-
-_FOLDERS_AT_ONCE = 4
+_UNDECIDED = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, 520, 521, 522, 523, 524})
+"""What a proxy answers when it got no answer itself: the usual two, and Cloudflare's own."""
 
 
 class ComfyClient:
@@ -137,14 +141,7 @@ class ComfyClient:
             encoded = json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidPrompt(f"The prompt cannot be sent as JSON: {error}.") from error
-        timeout_s = self._http.timeouts.submit_s
-        async with self._http.post_json("/prompt", encoded, total_s=timeout_s) as response:
-            if response.status == HTTPStatus.BAD_REQUEST:
-                raise await self._rejected(response)
-            if response.status != HTTPStatus.OK:
-                raise self._http.fault(response)
-            answer = await self._http.read_json(response, self._http.limits.document_bytes)
-        submitted = self._parsed("/prompt", answers.parse_submitted, answer)
+        submitted = await self._submitted(encoded)
         if submitted.prompt_id != prompt_id:
             await self._take_back(submitted.prompt_id)
             raise ProtocolViolation(self.name, "it chose its own prompt_id. ComfyUI 0.3.60 or newer is needed.")
@@ -158,19 +155,33 @@ class ComfyClient:
             )
         return submitted
 
+    async def _submitted(self, body: bytes) -> Submitted:
+        """Post a prompt. Once it was sent, whatever is no clear answer leaves open whether it was taken."""
+        async with self._http.post_json("/prompt", body, total_s=self._http.timeouts.submit_s) as response:
+            if response.status == HTTPStatus.BAD_REQUEST:
+                raise await self._rejected(response)
+            if response.status in _UNDECIDED:
+                raise ConnectionLost(self.name, f"a proxy answered for it with status {response.status}.")
+            if response.status != HTTPStatus.OK:
+                raise self._http.fault(response)
+            try:
+                answer = await self._http.read_json(response, self._http.limits.document_bytes)
+                return self._http.parsed("/prompt", answers.parse_submitted, answer)
+            except ProtocolViolation as error:
+                raise ConnectionLost(self.name, f"no telling whether it took the prompt: {error.message}") from error
+
     async def ping(self) -> int:
         """Return how many prompts the backend has, running and pending. Its cheapest route."""
-        return self._parsed("/prompt", queue_remaining, await self._ask("/prompt"))
+        return await self._http.ask("/prompt", queue_remaining)
 
     async def queue(self) -> QueueSnapshot:
         """Return the backend's queue. It holds every waiting prompt in full: ask ``ping`` for the length alone."""
-        return self._parsed("/queue", answers.parse_queue, await self._ask_document("/queue"))
+        return await self._http.ask("/queue", answers.parse_queue, document=True)
 
     async def history(self, prompt_id: str) -> HistoryEntry | None:
         """Return how a prompt ended, or None where the backend knows of no such finished prompt."""
         path = f"/history/{segment(prompt_id)}"
-        answer = await self._ask_document(path)
-        return self._parsed(path, lambda value: answers.parse_history(value, prompt_id), answer)
+        return await self._http.ask(path, lambda value: answers.parse_history(value, prompt_id), document=True)
 
     async def find(self, prompt_id: str) -> Where:
         """Return where a prompt is.
@@ -217,7 +228,7 @@ class ComfyClient:
 
     async def system_stats(self) -> SystemStats:
         """Return versions, memory and devices."""
-        stats = self._parsed("/system_stats", answers.parse_system_stats, await self._ask("/system_stats"))
+        stats = await self._http.ask("/system_stats", answers.parse_system_stats)
         if stats.version != self._version:
             self._forget()
         self._version = stats.version
@@ -226,58 +237,27 @@ class ComfyClient:
     async def features(self) -> Features:
         """Return what the backend publishes about itself; empty for versions without ``/features``."""
         try:
-            answer = await self._ask("/features")
+            self._features = await self._http.ask("/features", answers.parse_features)
         except BackendFault as fault:
             if fault.status != HTTPStatus.NOT_FOUND:
                 raise
-            answer = {}
-        self._features = self._parsed("/features", answers.parse_features, answer)
+            self._features = Features()
         return self._features
 
     async def object_info(self, class_type: str) -> NodeInfo | None:
         """Return what the backend says about a node class, or None where it has none of that name."""
-        path = f"/object_info/{segment(class_type)}"
-        answer = await self._ask_document(path)
-        if not isinstance(answer, dict):
-            raise ProtocolViolation(self.name, f"{path} answered no object.")
-        if class_type not in answer:
-            return None
-        try:
-            return parse_node_info(class_type, answer[class_type])
-        except InvalidNodeInfo as error:
-            raise ProtocolViolation(self.name, f"{path} cannot be used: {error}") from error
+        return await catalog.read_class(self._http, class_type)
 
     async def all_object_info(self) -> Mapping[str, NodeInfo]:
         """Return every node class. Heavy for both sides (hundreds of kB to many MB): see ``ObjectInfoCache``.
 
         A class whose entry cannot be read is left out with a warning.
         """
-        timeout = self._http.timeout(self._http.timeouts.document_s)
-        async with self._http.request("GET", "/object_info", timeout=timeout) as response:
-            if response.status != HTTPStatus.OK:
-                raise self._http.fault(response)
-            document = await self._http.read(response, self._http.limits.document_bytes)
-        try:
-            infos, broken = await asyncio.to_thread(lambda: parse_object_info(loads(document)))
-        except (Malformed, InvalidNodeInfo) as error:
-            raise ProtocolViolation(self.name, f"/object_info cannot be used: {error}") from error
-        for reason in broken.values():
-            _log.warning("%s: a node class is left out: %s", self.name, reason)
-        return infos
+        return await catalog.read_classes(self._http)
 
     async def models(self) -> Mapping[str, frozenset[str]]:
         """Return the files in each model folder, spelled as the backend spells them."""
-        folders = self._parsed("/models", answers.parse_names, await self._ask("/models"))
-        gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
-
-        async def files(folder: str) -> frozenset[str]:
-            path = f"/models/{segment(folder)}"
-            async with gate:
-                return self._parsed(path, answers.parse_names, await self._ask_document(path))
-
-        wanted = sorted(folders - _UNLISTED_FOLDERS)
-        listed = await asyncio.gather(*(files(folder) for folder in wanted))
-        return dict(zip(wanted, listed, strict=True))
+        return await catalog.read_models(self._http)
 
     async def capabilities(self, now: float) -> Capabilities:
         """Return what the backend is and has, taken at ``now``. Reads ``/object_info``: on connect, not every probe."""
@@ -348,26 +328,12 @@ class ComfyClient:
         """Drop what was learned of the backend: it may have been restarted with other options, or updated."""
         self._features, self._version, self._has_jobs_api = None, None, None
 
-    async def _ask(self, path: str) -> Json:
-        timeouts, limits = self._http.timeouts, self._http.limits
-        return await self._http.get_json(path, total_s=timeouts.control_s, limit=limits.answer_bytes)
-
-    async def _ask_document(self, path: str) -> Json:
-        timeouts, limits = self._http.timeouts, self._http.limits
-        return await self._http.get_json(path, total_s=timeouts.document_s, limit=limits.document_bytes)
-
-    def _parsed(self, path: str, parse: Callable[[Json], T], answer: Json) -> T:
-        try:
-            return parse(answer)
-        except Malformed as error:
-            raise self._http.malformed(path, error) from error
-
     async def _rejected(self, response: aiohttp.ClientResponse) -> BackendError:
         """Read a 400: ComfyUI's own, or somebody else's."""
         if response.content_type != "application/json":
             return self._http.fault(response)
         answer = await self._http.read_json(response, self._http.limits.document_bytes)
-        found = self._parsed("/prompt", answers.parse_rejection, answer)
+        found = self._http.parsed("/prompt", answers.parse_rejection, answer)
         return PromptRejected(self.name, found.message, kind=found.kind, node_errors=found.node_errors)
 
     async def _take_back(self, prompt_id: str) -> None:
@@ -389,4 +355,4 @@ class ComfyClient:
                 raise self._http.fault(response)
             answer = await self._http.read_json(response, self._http.limits.answer_bytes)
         self._has_jobs_api = True
-        return self._parsed(path, answers.parse_cancelled, answer)
+        return self._http.parsed(path, answers.parse_cancelled, answer)

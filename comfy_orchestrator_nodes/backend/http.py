@@ -14,11 +14,11 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -37,6 +37,8 @@ from ..errors import (
 )
 from .fields import Malformed, loads
 from .urls import normalize_base_url, route_url
+
+T = TypeVar("T")
 
 USER_AGENT = "ComfyUI-Orchestrator"
 
@@ -212,16 +214,20 @@ class Http:
                 raise
             raise ConnectionLost(self.name, "the connection was closed by us before the answer came.") from error
 
-    async def get_json(self, path: str, *, total_s: float, limit: int, query: Mapping[str, str] | None = None) -> Json:
-        """Return the JSON that a route answers.
+    async def ask(self, path: str, parse: Callable[[Json], T], *, document: bool = False) -> T:
+        """Return what a route answers, parsed. A large ``document`` is given more time and bytes.
 
         Raises:
             BackendError: see ``request``, ``fault`` and ``read_json``.
+            ProtocolViolation: the answer has another shape than ``parse`` expects.
         """
-        async with self.request("GET", path, query=query, timeout=self.timeout(total_s)) as response:
+        total_s = self.timeouts.document_s if document else self.timeouts.control_s
+        limit = self.limits.document_bytes if document else self.limits.answer_bytes
+        async with self.request("GET", path, timeout=self.timeout(total_s)) as response:
             if response.status != HTTPStatus.OK:
                 raise self.fault(response)
-            return await self.read_json(response, limit)
+            answer = await self.read_json(response, limit)
+        return self.parsed(path, parse, answer)
 
     async def post(self, path: str, body: Json) -> None:
         """Send JSON to a route whose answer says nothing but its status.
@@ -284,9 +290,17 @@ class Http:
         """Return the error for an answer that is not what ComfyUI sends."""
         return ProtocolViolation(self.name, f"{response.method} {response.url.path} answered {what}")
 
-    def malformed(self, path: str, error: Malformed) -> ProtocolViolation:
-        """Return the error for JSON whose shape is not what ComfyUI sends."""
-        return ProtocolViolation(self.name, f"{path} answered something that ComfyUI does not send: {error}.")
+    def parsed(self, path: str, parse: Callable[[Json], T], answer: Json) -> T:
+        """Return decoded JSON as a type.
+
+        Raises:
+            ProtocolViolation: it has another shape than ``parse`` expects.
+        """
+        try:
+            return parse(answer)
+        except Malformed as error:
+            what = f"{path} answered something that ComfyUI does not send: {error}."
+            raise ProtocolViolation(self.name, what) from error
 
     def fault(self, response: aiohttp.ClientResponse) -> BackendError:
         """Return the error for a response's status. Its body is not repeated: it may hold what we sent."""

@@ -16,7 +16,6 @@ import aiohttp
 
 from ..errors import BackendFault, BackendTimedOut, ConnectionLost, InvalidRequest, PayloadTooLarge
 from .answers import parse_uploaded
-from .fields import Malformed
 from .http import Http
 from .results import FILE_PLACES, RemoteFile
 
@@ -201,10 +200,7 @@ async def _post(http: Http, body: _Multipart) -> RemoteFile:
         if response.status != HTTPStatus.OK:
             raise http.fault(response)
         answer = await http.read_json(response, http.limits.answer_bytes)
-    try:
-        return parse_uploaded(answer)
-    except Malformed as error:
-        raise http.malformed("/upload/image", error) from error
+    return http.parsed("/upload/image", parse_uploaded, answer)
 
 
 def check_names(name: str, subfolder: str, place: str, media_type: str) -> None:

@@ -170,7 +170,7 @@ async def test_a_question_is_asked_again_when_a_kept_connection_dies() -> None:
         ("404 Not Found", BackendFault),
         ("413 Request Entity Too Large", PayloadTooLarge),
         ("500 Internal Server Error", BackendFault),
-        ("502 Bad Gateway", BackendFault),
+        ("503 Service Unavailable", BackendFault),
         ("299 Odd", BackendFault),
     ],
 )
@@ -185,6 +185,38 @@ async def test_a_status_has_its_error(status: str, expected: type[BackendError],
 
     assert type(error) is expected
     assert status[:3] in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type"),
+    [
+        ("502 Bad Gateway", "text/html"),
+        ("504 Gateway Timeout", "text/html"),
+        ("524 A Timeout Occurred", "text/html"),
+        ("200 OK", "text/html"),
+        ("200 OK", "application/json"),
+    ],
+)
+async def test_no_clear_answer_to_a_prompt_leaves_open_whether_it_was_taken(status: str, content_type: str) -> None:
+    async def script(_server: RawServer, link: Link) -> None:
+        await link.read_request()
+        await link.answer(b"{}", status, Content_Type=content_type)
+
+    async with raw_server(script) as server:
+        error = await failure(client_of(server.url), "submit")
+
+    assert type(error) is ConnectionLost
+
+
+async def test_a_gateway_without_an_answer_is_a_fault_for_a_question() -> None:
+    async def script(_server: RawServer, link: Link) -> None:
+        await link.read_request()
+        await link.answer(b"", "504 Gateway Timeout")
+
+    async with raw_server(script) as server:
+        error = await failure(client_of(server.url))
+
+    assert type(error) is BackendFault
 
 
 async def test_a_400_that_is_not_from_comfyui_is_a_fault() -> None:
