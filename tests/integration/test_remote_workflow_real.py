@@ -154,8 +154,8 @@ def test_several_workflows_of_one_prompt_run_at_the_same_time(master: Master) ->
     workflow = master.define("Sleep", sleeping(1.0))
     graph = {
         "1": example(),
-        "2": remote(workflow, in_1=["1", 0]),
-        "3": remote(workflow, in_1=["1", 0]),
+        "2": remote(workflow, in_1=["1", 0], backend="rw-one"),
+        "3": remote(workflow, in_1=["1", 0], backend="rw-two"),
         "4": save(["2", 2]),
         "5": save(["3", 2]),
     }
