@@ -21,7 +21,6 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
-from yarl import URL
 
 from ..domain import Backend, Credentials, Json, TlsOptions
 from ..errors import (
@@ -36,7 +35,7 @@ from ..errors import (
     ProtocolViolation,
 )
 from .fields import Malformed, loads
-from .urls import normalize_base_url, route_url
+from .urls import normalize_base_url, route_url, without_secrets
 
 T = TypeVar("T")
 
@@ -318,7 +317,7 @@ class Http:
                 f"{route} answered {phrase}. Start it with a larger --max-upload-size, or raise its proxy's limit.",
             )
         if 300 <= status < 400:
-            target = _redirect_target(location)
+            target = (without_secrets(location or "") or "somewhere else")[:300]
             return BackendFault(
                 self.name,
                 f"{route} answered a redirect to {target}, which is not followed. Register that address, or let the "
@@ -373,17 +372,6 @@ def _phrase(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"status {status}"
-
-
-def _redirect_target(location: str | None) -> str:
-    """Name where a redirect points to, without the query, which may hold tokens."""
-    if not location:
-        return "nowhere"
-    try:
-        url = URL(location)
-        return str(url.with_user(None).with_query(None).with_fragment(None))[:300] if url.absolute else "another path"
-    except ValueError:
-        return "an unreadable address"
 
 
 def _checked(value: str, what: str) -> str:

@@ -10,6 +10,9 @@ from yarl import URL
 
 from ..errors import InvalidUrl
 
+UNREADABLE = (ValueError, IndexError)
+"""What yarl raises for text that is no URL; IndexError for brackets before the host (``http://[]@``)."""
+
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
 """A name after IDNA, an IPv4 address, or an IPv6 address with its zone."""
 
@@ -50,11 +53,20 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def without_secrets(text: str) -> str | None:
+    """Return an absolute address without user, query and fragment, for people to see; None for anything else."""
+    try:
+        url = URL(text)
+        return str(url.with_user(None).with_query(None).with_fragment(None)) if url.absolute else None
+    except UNREADABLE:
+        return None
+
+
 def _parse(text: str) -> URL:
     try:
         url = URL(text)
         host, port = url.raw_host, url.explicit_port
-    except ValueError:
+    except UNREADABLE:
         # The text itself is not repeated: it may hold a password.
         raise InvalidUrl("The address is not a valid URL. Give one such as http://192.168.1.5:8188") from None
     if url.scheme not in ("http", "https"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfy_orchestrator_nodes.backend.urls import normalize_base_url, route_url, segment, socket_url
+from comfy_orchestrator_nodes.backend.urls import normalize_base_url, route_url, segment, socket_url, without_secrets
 from comfy_orchestrator_nodes.errors import InvalidUrl
 
 
@@ -47,6 +47,7 @@ def test_an_address_has_one_spelling(text: str, expected: str) -> None:
         "http://host\r\nX: y",
         "http://host/\x00",
         "http://[::1",
+        "http://[]@",
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
@@ -81,3 +82,22 @@ def test_a_segment_cannot_leave_its_place() -> None:
     assert str(route_url("http://h", f"/object_info/{segment('../a/b?c#d%')}")) == (
         "http://h/object_info/..%2Fa%2Fb%3Fc%23d%25"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://me:word@host:1/a?token=x#y", "https://host:1/a"),
+        ("/login?token=x", None),
+        ("", None),
+        ("http://[]@", None),
+        ("http://h:99999999", None),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(text: str, expected: str | None) -> None:
+    assert without_secrets(text) == expected
+
+
+@given(HOSTS | HOSTS.map("https://{}".format))
+def test_any_redirect_target_can_be_shown(text: str) -> None:
+    without_secrets(text)
