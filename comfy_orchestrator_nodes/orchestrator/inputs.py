@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from ..backend.carriers import media_type_of
 from ..backend.peer import Farm
 from ..domain import LOCAL_BACKEND_ID, Definition, FileRef
 from ..errors import BackendError
@@ -70,7 +70,7 @@ class InputFiles:
         known = self._known.get(key)
         if known is not None and self._artifacts.has(known):
             return known
-        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        media_type = media_type_of(path.name)
         with path.open("rb") as source:
             ref = self._artifacts.put_file(source, media_type)
         self._known[key] = ref

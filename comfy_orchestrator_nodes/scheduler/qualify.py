@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..backend.carriers import carriers_for
+from ..backend.carriers import carriers_for, loss
 from ..backend.peer import Farm, Peer
 from ..domain import Definition, JobSpec, Json
 from ..errors import BackendError, OrchestratorError
@@ -172,11 +172,12 @@ class Qualifier:
 
     async def _missing_now(self, needs: Needs, peer: Peer) -> tuple[fragments.Refusal, ...]:
         definition, spec = needs.definition, needs.spec
+        losses = loss if spec.fidelity == "exact" else None
         prompt = needed_prompt(definition, spec.outputs)
         carriers = await carriers_for(peer.infos, definition, spec)
         infos = await peer.infos.many({class_type(node) for node in prompt.values()} | carriers.infos.keys())
         needs.models = frozenset(need.value for need in models_needed(prompt, infos)) or needs.models
-        return preflight(definition, spec.values, spec.outputs, carriers=carriers, infos=infos)
+        return preflight(definition, spec.values, spec.outputs, carriers=carriers, infos=infos, losses=losses)
 
 
 def _summary(found: tuple[fragments.Refusal, ...]) -> Refusal | None:

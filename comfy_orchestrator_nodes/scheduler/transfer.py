@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..backend.carriers import media_type_of, upload_name
+from ..backend.codecs.clean import cleaner
 from ..backend.peer import Peer
 from ..backend.results import RemoteFile
 from ..domain import FileRef
@@ -102,7 +103,10 @@ class Transfer:
 
     async def _fetch(self, peer: Peer, file: RemoteFile, traffic: Traffic, owner: str) -> FileRef:
         with self._artifacts.writer(media_type_of(file.name), owner=owner) as writer:
-            traffic.downloaded_bytes += await peer.client.view(file, writer.write)
+            # Without the prompt that ComfyUI writes into its images, so that equal results have equal names.
+            clean = cleaner(media_type_of(file.name), writer.write)
+            traffic.downloaded_bytes += await peer.client.view(file, clean.write)
+            clean.finish()
             return await asyncio.to_thread(writer.publish)
 
 
