@@ -81,4 +81,5 @@ def _parse(text: str) -> URL:
         raise InvalidUrl("Put the user name and password into the backend's credentials, not into its URL.")
     if url.raw_query_string or url.raw_fragment:
         raise InvalidUrl("A backend's URL ends with its path: remove everything from '?' or '#' on.")
-    return url
+    # yarl lowers the host itself, but not always one that it encodes.
+    return url if host == host.lower() else url.with_host(host.lower())
