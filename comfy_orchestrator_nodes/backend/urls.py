@@ -13,7 +13,7 @@ from ..errors import InvalidUrl
 UNREADABLE = (ValueError, IndexError)
 """What yarl raises for text that is no URL; IndexError for brackets before the host (``http://[]@``)."""
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?")
 """A name after IDNA, an IPv4 address, or an IPv6 address with its zone."""
 
 
@@ -33,7 +33,10 @@ def normalize_base_url(text: str) -> str:
     if "://" not in cleaned:
         cleaned = f"http://{cleaned}"
     url = _parse(cleaned)
-    return str(url.with_path(url.raw_path.rstrip("/"), encoded=True)).rstrip("/")
+    # yarl lowers the host, but not always one that it has to encode.
+    host = (url.raw_host or "").lower()
+    port = "" if url.explicit_port is None or url.is_default_port() else f":{url.explicit_port}"
+    return f"{url.scheme}://{f'[{host}]' if ':' in host else host}{port}{url.raw_path.rstrip('/')}"
 
 
 def route_url(base_url: str, path: str, query: Mapping[str, str] | None = None) -> URL:
@@ -81,5 +84,4 @@ def _parse(text: str) -> URL:
         raise InvalidUrl("Put the user name and password into the backend's credentials, not into its URL.")
     if url.raw_query_string or url.raw_fragment:
         raise InvalidUrl("A backend's URL ends with its path: remove everything from '?' or '#' on.")
-    # yarl lowers the host itself, but not always one that it encodes.
-    return url if host == host.lower() else url.with_host(host.lower())
+    return url

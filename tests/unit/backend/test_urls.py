@@ -19,7 +19,7 @@ from comfy_orchestrator_nodes.errors import InvalidUrl
         ("192.168.1.5:8188", "http://192.168.1.5:8188"),
         ("host", "http://host"),
         ("http://[::1]:8188/x", "http://[::1]:8188/x"),
-        ("http://ßa.B", "http://ssa.b"),
+        ("http://-xß.B", "http://-xss.b"),
         ("http://bücher.example", "http://xn--bcher-kva.example"),
     ],
 )
