@@ -139,6 +139,11 @@ class Orchestrator:
         return frozenset(self._open_runs)
 
     @property
+    def live(self) -> int:
+        """How many jobs are not final."""
+        return len(self._scheduler.states())
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to be stored of jobs that have ended."""
         return not self._tasks

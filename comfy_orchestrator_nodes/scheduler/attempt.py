@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from ..backend.answers import CancelOutcome, Place
-from ..backend.carriers import carriers_for, collect_scalar
+from ..backend.carriers import carriers_for, collect_scalar, upload_name
 from ..backend.peer import Farm, Inbox, Peer
 from ..backend.results import NodeOutput
 from ..domain import Attempt, AttemptStatus, Cause, Definition, Failure, FileRef, Job, Value
@@ -99,10 +99,8 @@ class AttemptExecutor:
             await feed(state.job.id, _gone(attempt))
             return
         with peer.inbox(attempt.prompt_id) as inbox:
-            try:
-                prepared = self._prepared.get(attempt.id) or await self._lower(peer, state.job, attempt, Traffic())
-            except OrchestratorError as error:
-                await self._fail(peer, attempt, error, feed)
+            prepared = self._prepared.get(attempt.id) or await self._prepare_again(peer, state.job, attempt, feed)
+            if prepared is None:
                 return
             arrived = attempt.status is not AttemptStatus.SUBMITTING or await self._arrives(peer, attempt, prepared)
             if arrived:
@@ -150,13 +148,37 @@ class AttemptExecutor:
 
     async def _prepare(self, peer: Peer, job: Job, attempt: Attempt) -> _Prepared:
         traffic = Traffic()
-        prepared = await self._lower(peer, job, attempt, traffic)
+        names = await self._transfer.upload(peer, files_of(job), traffic)
+        prepared = await self._lower(peer, job, attempt, names, traffic)
         self._prepared[attempt.id] = prepared
         return prepared
 
-    async def _lower(self, peer: Peer, job: Job, attempt: Attempt, traffic: Traffic) -> _Prepared:
+    async def _prepare_again(self, peer: Peer, job: Job, attempt: Attempt, feed: Feed) -> _Prepared | None:
+        """Find out again what an attempt was, after a restart of the master; wait for the backend as long as it takes.
+
+        Lowering is the same each time, so the outputs are where the prompt that was sent has put them. None means that
+        the attempt is over, which has been fed to the job.
+        """
+        names = {ref.sha256: upload_name(ref).annotated for ref in files_of(job)}
+        deadline = self._clock() + self._patience.lost_s
+        while True:
+            try:
+                return await self._lower(peer, job, attempt, names, Traffic())
+            except BackendError as error:
+                self._report(peer.backend.id, ProbeFailed(str(error), refused=isinstance(error, BackendUnreachable)))
+                if self._clock() >= deadline or peer.closed:
+                    text = f"{peer.backend.name} had the job when the master stopped, and does not answer. {error}"
+                    await feed(job.id, Faulted(attempt.id, Failure(Cause.VANISHED, text)))
+                    return None
+            except OrchestratorError as error:
+                await self._fail(peer, attempt, error, feed)
+                return None
+            await asyncio.sleep(self._patience.poll_s)
+
+    async def _lower(
+        self, peer: Peer, job: Job, attempt: Attempt, names: Mapping[str, str], traffic: Traffic
+    ) -> _Prepared:
         definition = await self._definitions(job.spec.definition_id, job.spec.definition_version)
-        names = await self._transfer.upload(peer, files_of(job), traffic)
         carriers = await carriers_for(peer.infos, definition, job.spec)
         infos = await peer.infos.many({class_type(node) for node in definition.prompt.values()} | carriers.infos.keys())
         lowered = lower(
@@ -247,7 +269,8 @@ class AttemptExecutor:
         elif verdict is Verdict.DONE:
             self._released(job.id)
             await self._collect(peer, attempt, prepared, follower, feed)
-        self._prepared.pop(attempt.id, None)
+        if verdict is not Verdict.LOST:
+            self._prepared.pop(attempt.id, None)
 
     def _fault_of(self, peer: Peer, lowered: Lowered, ended: Ended) -> Failure:
         name = peer.backend.name

@@ -54,6 +54,8 @@ class Verdict(Enum):
     """The prompt ended well; its outputs can be collected."""
     OVER = auto()
     """The end, whatever it was, has been fed to the job."""
+    LOST = auto()
+    """The backend does not answer; that has been fed to the job, which is located from now on."""
     ABSENT = auto()
     """The backend answers and has the prompt neither in its queue nor in its history."""
 
@@ -185,7 +187,7 @@ class Follower:
         if self._lost_since is None:
             # The job is lost now; whoever is told to locate it follows it from here.
             await self._fed(Vanished(self.attempt.id))
-            return Verdict.OVER
+            return Verdict.LOST
         if self._refusals_since is not None and now - self._refusals_since >= self.patience.refused_s:
             return await self._give_up(Cause.VANISHED, f"is gone while it had the job ({error})")
         if now - self._lost_since >= self.patience.lost_s:
