@@ -30,8 +30,8 @@ def to_prompt(
 
     The answer is what ``app.graphToPrompt()`` of front end 1.58.1 gives in a browser with its default settings, after
     ``app.loadGraphData(workflow)`` on a server with this ``object_info``. Two things depend on the moment there, and on
-    the caller here: which option of ``{a|b}`` a text takes, and the time in ``%date:…%``. The title in ``_meta`` of a node
-    that nobody titled is the server's name for the class; the front end has names of its own for some.
+    the caller here: which option of ``{a|b}`` a text takes, and the time in ``%date:…%``. The title in ``_meta`` of a
+    node that nobody titled is the server's name for the class; the front end has names of its own for some.
 
     Args:
         workflow: the parsed document; not mutated.

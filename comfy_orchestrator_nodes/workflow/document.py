@@ -74,17 +74,20 @@ class Document:
         parts = []
         if self.counts is not None:
             counts = self.counts
-            inside = f", {counts.subgraphs} subgraphs with {counts.unfolded_nodes} nodes in all" * bool(
-                counts.subgraphs
-            )
-            groups = f", {counts.group_nodes} of them group nodes" * bool(counts.group_nodes)
-            parts.append(
-                f"a workflow (schema {self.schema}) of {counts.nodes} nodes{groups} and {counts.links} links{inside}"
-            )
+            groups = f", {counts.group_nodes} of them group nodes," if counts.group_nodes else ""
+            text = f"a workflow (schema {self.schema}) of {_many(counts.nodes, 'node')}{groups}"
+            text += f" and {_many(counts.links, 'link')}"
+            if counts.subgraphs:
+                text += f", with {_many(counts.subgraphs, 'subgraph')} {_many(counts.unfolded_nodes, 'node')} in all,"
+            parts.append(text)
         if self.prompt is not None:
-            parts.append(f"a prompt of {len(self.prompt)} nodes")
+            parts.append(f"a prompt of {_many(len(self.prompt), 'node')}")
         where = "JSON" if self.container == "json" else f"a {self.container.upper()} file"
-        return f"{where} with {' and '.join(parts)}"
+        return f"{where} with {' and '.join(parts)}".rstrip(",")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def read(source: bytes | BinaryIO, *, name: str = "") -> Document:
@@ -111,7 +114,7 @@ def read(source: bytes | BinaryIO, *, name: str = "") -> Document:
         data = file.read(safejson.MAX_TEXT_BYTES + 1)
         return _from_json(safejson.parse(data, what), what)
     texts = _embedded(file, container)
-    parts = {key: safejson.parse(text, f"The {key} in {what}") for key, text in texts.items()}
+    parts = {key: safejson.parse(texts.pop(key), f"The {key} in {what}") for key in list(texts)}
     if not parts:
         raise InvalidDocument(
             f"{what} is a {container.upper()} file without a workflow: it was not made by ComfyUI, was made with "

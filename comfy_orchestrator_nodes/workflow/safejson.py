@@ -13,7 +13,7 @@ from ..errors import InvalidDocument
 MAX_TEXT_BYTES = 12 * 2**20
 """The largest JSON text; the largest published workflows have about a megabyte."""
 
-MAX_MEMORY_BYTES = 100 * 2**20
+MAX_MEMORY_BYTES = 80 * 2**20
 """What the text and what is made of it may take; two texts of one file and their bytes stay below 200 MB."""
 
 MAX_DEPTH = 64

@@ -57,7 +57,9 @@ def _api(object_info: Mapping[str, Any]) -> web.Application:
         if path == "/ws":
             socket = web.WebSocketResponse()
             await socket.prepare(request)
-            await socket.send_json({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "1"}})
+            await socket.send_json(
+                {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "1"}}
+            )
             async for _ in socket:
                 pass
             return socket
@@ -128,9 +130,7 @@ async def front_end(static: Path, object_info: Mapping[str, Any]) -> AsyncIterat
     port = runner.addresses[0][1]
     try:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS
-            )
+            browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS)
             page = await browser.new_page()
             await page.goto(f"http://127.0.0.1:{port}/", wait_until="domcontentloaded")
             await page.wait_for_function(

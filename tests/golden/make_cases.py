@@ -37,7 +37,6 @@ async def answer(static: Path, object_info: dict[str, Any], names: list[str]) ->
                 raise SystemExit(f"{name}: no stable answer: {outcomes}")
             used = sorted(set(classes_of(workflow)) & object_info.keys())
             write(name, workflow, outcomes[0]["api"], {class_: object_info[class_] for class_ in used})
-            print(f"{name}: {len(outcomes[0]['api'])} nodes")
 
 
 def write(name: str, workflow: dict[str, Any], api: dict[str, Any], object_info: dict[str, Any]) -> None:
