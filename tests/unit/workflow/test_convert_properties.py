@@ -86,7 +86,9 @@ def test_the_outermost_instance_decides_a_promoted_value(depth: int, values: lis
 
     # What was never set outside is what the next level in holds; at the innermost, the widget's own value.
     held: list[int | None] = [values[0], *reversed(values[1:depth]), 7]
-    expected: Any = [str(top["id"] + 1), 0] if linked else next(value for value in held if value is not None)
+    expected: Any = [str(top["id"] + 1), 0]
+    if not linked:
+        expected = next(value for value in held if value is not None)
 
     prompt = to_prompt(graph.document(), OBJECT_INFO)
 
