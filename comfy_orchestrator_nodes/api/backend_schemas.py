@@ -8,10 +8,10 @@ from pydantic import Field, StrictBool, StrictStr, StringConstraints
 
 from ..domain import LOCAL_BACKEND_ID, Backend, BackendStatus, Capabilities, Credentials, TlsOptions
 from ..orchestrator.backends import BackendState
-from .schemas import Body, Problem, Query, View
+from .schemas import Body, Problem, Query, View, Visible
 
-Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=100)]
-Tag = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=60)]
+Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100), Visible]
+Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=60), Visible]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
 Secret = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=8192)]
 Url = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2048)]
@@ -37,7 +37,7 @@ class CredentialsBody(Body):
     bearer_token: Secret | None = None
     username: Annotated[StrictStr, Field(max_length=1000)] | None = None
     password: Secret | None = None
-    headers: Annotated[dict[Name, Secret], Field(max_length=20)] = Field(default_factory=dict)
+    headers: Annotated[dict[StrictStr, Secret], Field(max_length=20)] = Field(default_factory=dict)
 
     def to_domain(self) -> Credentials:
         """Return them as the domain has them."""

@@ -10,10 +10,10 @@ from ..domain import Definition, Output, Parameter
 from ..workflow.fragments import Refusal
 from ..workflow.inspect import Inspection
 from .backend_schemas import Name, Notes, Tags
-from .schemas import Body, Problem, Query, View
+from .schemas import Body, Problem, Query, View, Visible
 
 Slug = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
-SlotName = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=100)]
+SlotName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100), Visible]
 NodeId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=500)]
 TypeName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
 Version = Annotated[int, Field(ge=1, le=2**31)]

@@ -58,7 +58,7 @@ class JobBody(Body):
     on_failure: Literal["fail", "drop", "ask"] = "fail"
     priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
     cache: StrictBool = Field(default=True, description="Whether an equal job's result or run may be shared.")
-    time_limit_s: Annotated[StrictFloat | StrictInt, Field(gt=0, le=30 * 86400)] | None = None
+    time_limit_s: Annotated[StrictFloat, Field(gt=0, le=30 * 86400)] | None = None
     client_id: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The socket (ComfyUI's clientId) that gets the previews."
     )

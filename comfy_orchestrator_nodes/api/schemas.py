@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .. import errors
 from ..errors import OrchestratorError
@@ -42,6 +42,16 @@ STATUSES: dict[type[OrchestratorError], int] = {
 def status_of(error: type[OrchestratorError]) -> int:
     """Return the HTTP status that tells of an error of this class."""
     return next(STATUSES[base] for base in error.__mro__ if base in STATUSES)
+
+
+def _stripped(text: str) -> str:
+    if not (stripped := text.strip()):
+        raise errors.InvalidRequest("A name or tag needs at least one visible character.")
+    return stripped
+
+
+Visible = AfterValidator(_stripped)
+"""A text that counts without the spaces around it, of which something must be left."""
 
 
 class Body(BaseModel):
