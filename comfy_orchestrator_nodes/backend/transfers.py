@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -19,8 +20,13 @@ from .answers import parse_uploaded
 from .http import Http
 from .results import FILE_PLACES, RemoteFile
 
+_log = logging.getLogger(__name__)
+
 Sink: TypeAlias = Callable[[bytes], object]
-"""Takes the next part of a file. Called one part at a time, in order; in a worker thread unless the file is small."""
+"""Takes the next part of a file. Called one part at a time, in order; in a worker thread unless the file is small.
+
+It is never called any more once the download has ended, failed or been cancelled.
+"""
 
 _SMALL_BYTES = 256 << 10
 """Files up to this size are handed over on the loop: a thread would cost more than the write."""
@@ -109,7 +115,7 @@ async def _drain(http: Http, response: aiohttp.ClientResponse, sink: Sink, max_b
         pending.append(part)
         held += len(part)
         if held >= _PART_BYTES:
-            await asyncio.to_thread(sink, b"".join(pending))
+            await _hand_over(sink, b"".join(pending))
             pending, held = [], 0
     if not pending:
         return received
@@ -117,8 +123,20 @@ async def _drain(http: Http, response: aiohttp.ClientResponse, sink: Sink, max_b
     if received <= _SMALL_BYTES:
         sink(rest)
     else:
-        await asyncio.to_thread(sink, rest)
+        await _hand_over(sink, rest)
     return received
+
+
+async def _hand_over(sink: Sink, part: bytes) -> None:
+    """Call the sink in a thread, and see it end even when cancelled: whoever owns the file may close it after that."""
+    call = asyncio.ensure_future(asyncio.to_thread(sink, part))
+    try:
+        await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait({call})
+        if not call.cancelled() and (error := call.exception()) is not None:
+            _log.info("A cancelled download could not write its last part: %s", error)
+        raise
 
 
 class _Multipart:

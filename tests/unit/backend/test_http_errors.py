@@ -25,7 +25,7 @@ from comfy_orchestrator_nodes.errors import (
 )
 from tests.support.raw_server import Link, RawServer, raw_server
 
-IMPATIENT = Timeouts(connect_s=0.3, control_s=0.3, submit_s=0.3, document_s=0.3, idle_s=0.3)
+IMPATIENT = Timeouts(connect_s=0.6, control_s=0.3, submit_s=0.3, document_s=0.3, idle_s=0.3)
 PROMPT = {"1": {"class_type": "X", "inputs": {}}}
 
 

@@ -162,6 +162,24 @@ async def test_what_the_sink_raises_comes_out(fake: FakeComfy, client: ComfyClie
     assert await client.view(store(fake, b"abc"), len) == 3
 
 
+async def test_a_cancelled_download_leaves_its_sink_alone(fake: FakeComfy, client: ComfyClient) -> None:
+    loop, writing, go_on, ended = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), threading.Event()
+
+    def sink(_part: bytes) -> None:
+        loop.call_soon_threadsafe(writing.set)
+        assert go_on.wait(30)
+        ended.set()
+
+    download = asyncio.create_task(client.view(store(fake, bytes(LARGE)), sink))
+    await writing.wait()
+    download.cancel()
+    loop.call_later(0.01, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await download
+
+    assert ended.is_set()
+
+
 async def test_the_limit_is_asked_once(fake: FakeComfy, client: ComfyClient) -> None:
     for number in range(3):
         await client.upload(io.BytesIO(b"x"), name=f"{number}.bin")
