@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from ..domain import FileRef
 from ..errors import InvalidRequest, NotFound, StoreError, StoreFull, ValueLost
@@ -46,11 +49,25 @@ async def get_value(call: Call, sha256: str, query: DownloadQuery) -> web.Stream
     artifacts.lease(owner, [ref], seconds=_DOWNLOAD_LEASE_S)
     try:
         path = await asyncio.to_thread(artifacts.path, ref)
-        response = web.FileResponse(path, chunk_size=_CHUNK_BYTES, headers=_headers(ref))
-        await response.prepare(call.request)
-    finally:
+    except BaseException:
         artifacts.release(owner)
-    return response
+        raise
+    return _StoredFile(path, lambda: artifacts.release(owner), _headers(ref))
+
+
+class _StoredFile(web.FileResponse):
+    """A file that stays leased until it was sent, which aiohttp does in ``prepare``."""
+
+    def __init__(self, path: Path, release: Callable[[], None], headers: dict[str, str]) -> None:
+        super().__init__(path, chunk_size=_CHUNK_BYTES, headers=headers)
+        self._release = release
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it."""
+        try:
+            return await super().prepare(request)
+        finally:
+            self._release()
 
 
 async def _receive(request: web.Request, artifacts: ArtifactStore, media_type: str) -> FileRef:
