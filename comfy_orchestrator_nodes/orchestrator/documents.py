@@ -14,15 +14,13 @@ from ..workflow.bundle import Bundle
 from ..workflow.convert import to_prompt
 from ..workflow.document import Document
 from ..workflow.exposure import check_definition
-from ..workflow.files import read_file
+from ..workflow.files import plain_prompt, read_file
 from ..workflow.graph import check_prompt, class_type
 from ..workflow.inspect import Inspection, inspect
 from ..workflow.nested import node_types
 from ..workflow.patch import needed_prompt
 from ..workflow.requirements import Requirements, requirements
 from .describe import described, informants
-
-_NODE_KEYS = ("class_type", "inputs", "_meta")
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Documents:
             Unavailable: no server says what its nodes are.
         """
         if found.prompt is not None:
-            prompt: Prompt = {node_id: _plain(node) for node_id, node in found.prompt.items()}
+            prompt: Prompt = plain_prompt(found.prompt)
             return await self._looked_into(found.describe(), prompt, found.workflow, converted=False, warnings=())
         if found.workflow is None:
             raise InvalidDocument("The file holds neither a workflow nor a prompt.")
@@ -178,8 +176,3 @@ def _converted(workflow: Mapping[str, Any], object_info: Mapping[str, Any]) -> t
     if not choices:
         return prompt, ()
     return prompt, ("Of each {a|b} in its texts the first was taken: a definition does not choose anew in each run.",)
-
-
-def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a node without what a server wrote into it while it ran (``is_changed``)."""
-    return {key: node[key] for key in _NODE_KEYS if key in node}

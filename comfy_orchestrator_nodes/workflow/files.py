@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import PureWindowsPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from ..domain import Prompt
 from . import bundle, document, safejson
 from .bundle import Bundle
 from .document import Document
@@ -13,6 +14,7 @@ _SUFFIXES = (
     bundle.SUFFIX,
     *(".json", ".png", ".webp", ".jpg", ".jpeg", ".flac", ".mp3", ".opus", ".ogg", ".mp4", ".webm"),
 )
+_NODE_KEYS = ("class_type", "inputs", "_meta")
 _FALLBACK = "Workflow"
 _MAX_NAME = 100
 
@@ -36,6 +38,11 @@ def read_file(source: BinaryIO, *, name: str = "") -> Document | Bundle:
     if bundle.is_bundle(value):
         return bundle.from_value(value, name=base_name(name))
     return document.from_value(value, name=name)
+
+
+def plain_prompt(prompt: Prompt) -> dict[str, dict[str, Any]]:
+    """Return a prompt without what a server wrote into its nodes while it ran (``is_changed``)."""
+    return {node_id: {key: node[key] for key in _NODE_KEYS if key in node} for node_id, node in prompt.items()}
 
 
 def base_name(name: str) -> str:

@@ -1,0 +1,1 @@
+"""The command-line client of a running master. Needs Python and aiohttp; neither ComfyUI nor torch."""
