@@ -44,6 +44,7 @@ class OptionText(Widget):
         if not self.made:
             return
         widgets = node.widgets
+        _list_choices(node)
         if widgets[-1] is self:
             if js.truthy(value):
                 _add_option(node)
@@ -80,6 +81,11 @@ def _same(first: Any, second: Any) -> bool:
 def _make_custom_combo(node: Node) -> None:
     node.add_widget(ChoiceIndex("hidden", "index"))
     _add_option(node)
+
+
+def _list_choices(node: Node) -> None:
+    texts = [widget.get() for widget in node.widgets if widget.name.startswith("option")]
+    node.widgets[0].choices = tuple(js.to_text(text) for text in texts if js.truthy(text))
 
 
 def _add_option(node: Node) -> None:

@@ -155,18 +155,21 @@ def migrate_proxies(node: Node, info: Mapping[str, Any]) -> None:
     entries = [_Entry(node, raw, positional, index) for index, raw in enumerate(raw_entries)]
     plans = [(entry, _input_for(node, entry), _source(node, entry)) for entry in entries]
     primitives: dict[str, list[_Entry]] = {}
+    homeless: list[_Entry] = []
     for entry, linked, source in plans:
         if linked is not None:
             _hold(linked, entry)
         elif source is None:
-            _quarantine(node, entry)
+            homeless.append(entry)
         elif source.kind == virtual.PRIMITIVE:
             if not _already_bypassed(node, source, entry):
                 primitives.setdefault(source.id, []).append(entry)
         elif not _promote(node, source, entry):
-            _quarantine(node, entry)
+            homeless.append(entry)
     for source_id, cohort in primitives.items():
         _replace_primitive(node, _definition(node).by_id[source_id], cohort)
+    for entry in homeless:
+        _quarantine(node, entry)
 
 
 def _is_tuple(raw: Any) -> bool:
