@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .decide import decide, explain, refusals
+from .backlog import Backlog
+from .decide import decide
 from .estimates import Estimates, Expected, Outcome
+from .qualify import explain, refusals
 from .views import (
     AGING_S,
     Assignment,
@@ -20,6 +22,7 @@ __all__ = [
     "AGING_S",
     "Assignment",
     "BackendView",
+    "Backlog",
     "Candidate",
     "Decision",
     "Estimates",

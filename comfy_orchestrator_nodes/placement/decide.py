@@ -1,147 +1,295 @@
-"""The decision: which queued job goes to which backend now, and why not elsewhere."""
+"""The decision: which queued jobs go to which backends now.
+
+While there is much more work than backends, each free backend takes what it is best for at the plan's prices
+(``market.py``), counting what a model switch costs over the time it would stay, and what trying may teach. Towards the
+end, and whenever there is little work, each job goes where it is expected to be done earliest, which may mean to wait
+for a backend that is still busy.
+"""
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from itertools import islice
 
-from ..domain import BackendStatus
-from .estimates import Estimates, gib
-from .views import Assignment, BackendView, Candidate, Decision, Explanation, JobView, Reason, Refusal
+from .backlog import Backlog, Group
+from .estimates import Estimates
+from .market import improve
+from .qualify import HIDE_S, candidate, penalty_s, queue_s, refusal, transfer_s, usable
+from .views import Assignment, BackendView, Decision, JobView
 
-DEGRADED_PENALTY_S = 30.0
-PREFER_PENALTY_S = 30.0
-DEFAULT_BANDWIDTH = 50e6
-"""Bytes a second until a transfer was measured: a busy 1 Gbit/s network."""
-HIDE_S = 0.25
-"""A second job is sent to a busy backend only where it hides at least this much transfer."""
-LOOK_AHEAD = 4
-"""How many times as many jobs as backends are considered."""
-
-_STATUS_REFUSALS = {
-    BackendStatus.OFFLINE: Refusal(Reason.OFFLINE, "it is offline"),
-    BackendStatus.UNKNOWN: Refusal(Reason.UNKNOWN, "it was not reached yet"),
-    BackendStatus.SUSPENDED: Refusal(Reason.SUSPENDED, "it failed too often and is suspended for a while"),
-}
-_ORCHESTRATING = Refusal(Reason.BUSY_ORCHESTRATING, "its queue is held by a prompt that itself waits for remote jobs")
-_LAST_RESORT = Refusal(Reason.LAST_RESORT, "it is only used when no other backend can run the job")
-
-
-def refusal(job: JobView, backend: BackendView, estimates: Estimates, now: float) -> Refusal | None:
-    """Return why the backend cannot run the job, or None."""
-    static = job.refused.get(backend.id)
-    if static is not None:
-        return static
-    by_status = _STATUS_REFUSALS.get(backend.status)
-    if by_status is not None:
-        return by_status
-    if backend.busy_orchestrating:
-        return _ORCHESTRATING
-    needed, has = job.needs_vram_bytes, backend.vram_bytes
-    if needed is not None and has is not None and has < needed:
-        return Refusal(Reason.VRAM, f"it has {gib(has)} of VRAM and the job needs at least {gib(needed)}")
-    learned = estimates.vram_refusal(job.definition_key, backend.id, has, now)
-    return Refusal(Reason.VRAM, learned) if learned is not None else None
+OVERTAKE_S = 300.0
+"""A job may be overtaken, for the sake of throughput, by jobs that rank at most this much behind it."""
+TAIL_RATIO = 1.5
+"""With fewer jobs than this for each backend, every job is planned by itself."""
+TIE_RATIO = 0.03
+STAY_RATIO = 0.5
+"""The part of the horizon for which a backend is expected to stay with what it switches to."""
+SURE_SIGMA = 0.12
+"""A run time known this well (sigma of its logarithm) has nothing more to teach."""
+LEARNABLE_SIGMA = 0.14
+"""How far run times of pairs differ from what speed and level tell: what trying may find."""
+TRIAL_RATIO = 1 / 3
+"""After a switch a backend stays for a run with warm models, unless that takes more than this part of the horizon."""
+LATE_RATIO = 1.0
+"""A backend leaves a job that would take it more than this part of the time in which all others are done."""
+HEADS = 8
+"""Of how many jobs at the head of a group the one with the least transfer is taken."""
+AGAIN_S = 1.0
 
 
-def refusals(job: JobView, backends: Sequence[BackendView], estimates: Estimates, now: float) -> dict[str, Refusal]:
-    """Return backend id to refusal, those kept for last included where another one can run the job."""
-    found: dict[str, Refusal] = {}
-    able = 0
-    for backend in backends:
-        reason = refusal(job, backend, estimates, now)
-        if reason is not None:
-            found[backend.id] = reason
-        elif not backend.last_resort:
-            able += 1
-    if able:
-        for backend in backends:
-            if backend.last_resort:
-                found.setdefault(backend.id, _LAST_RESORT)
-    return found
+def decide(
+    jobs: Backlog | Iterable[JobView], backends: Sequence[BackendView], estimates: Estimates, now: float
+) -> Decision:
+    """Return which jobs to send where at this moment; a job left out waits for a better backend or a free one.
+
+    Keep one ``Backlog`` and give it to every decision: it holds the plan. The jobs returned stay in it until the
+    caller discards them. Any other iterable of jobs is indexed and planned for from scratch.
+    """
+    backlog = jobs if isinstance(jobs, Backlog) else Backlog(jobs)
+    return _Round(backlog, backends, estimates, now).decide()
 
 
-def candidate(job: JobView, backend: BackendView, estimates: Estimates) -> Candidate:
-    """Return when the backend would be done with the job, and what that is made of."""
-    missing = job.transfer_bytes.get(backend.id, 0)
-    transfer_s = missing / (backend.bandwidth_bytes_per_s or DEFAULT_BANDWIDTH)
-    queue_s = backend.busy_s + backend.foreign_queue * estimates.typical_s(backend.id)
-    if backend.in_flight:
-        queue_s = max(0.0, queue_s - transfer_s)
-    expected = estimates.run(job.definition_key, backend.id)
-    penalty = DEGRADED_PENALTY_S if backend.status is BackendStatus.DEGRADED else 0.0
-    if job.prefer is not None and backend.id not in job.prefer:
-        penalty += PREFER_PENALTY_S
-    return Candidate(
-        backend_id=backend.id,
-        name=backend.name,
-        queue_s=queue_s,
-        transfer_s=transfer_s,
-        switch_s=0.0 if job.models <= backend.warm else estimates.switch_s(backend.id),
-        run_s=expected.run_s,
-        penalty_s=penalty,
-        runs_seen=expected.runs,
-        free=_has_room(backend, transfer_s),
-    )
+class _Round:
+    """One decision under way."""
 
+    def __init__(self, backlog: Backlog, backends: Sequence[BackendView], estimates: Estimates, now: float) -> None:
+        self.backlog = backlog
+        self.backends = backends
+        self.usable = [b for b in backends if usable(b)]
+        self.estimates = estimates
+        self.now = now
+        self.assignments: list[Assignment] = []
+        self.again_s: float | None = None
+        self.taken: set[str] = set()
+        self.passed: dict[Group, int] = {}
+        """How many jobs at the head of a group are taken without a gap."""
+        self.count: dict[Group, int] = {}
+        """How many jobs of a group are taken in all."""
 
-def explain(job: JobView, backends: Sequence[BackendView], estimates: Estimates, now: float) -> Explanation:
-    """Return the candidates for one job, best first, and each refusal's reason."""
-    refused = refusals(job, backends, estimates, now)
-    candidates = [candidate(job, b, estimates) for b in backends if b.id not in refused]
-    candidates.sort(key=lambda c: (c.completion_s + c.penalty_s, c.backend_id))
-    return Explanation(job.id, tuple(candidates), refused, {b.id: b.name for b in backends})
+    def decide(self) -> Decision:
+        if not len(self.backlog):
+            return Decision()
+        free = [b for b in self.usable if b.slots_free > 0 and not b.in_flight]
+        fillable = [b for b in self.usable if b.slots_free > 0 and b.in_flight]
+        if not free and not fillable:
+            return Decision()
+        if len(self.backlog.lanes) > len(self.backends):
+            self.backlog.forget_backends({b.id for b in self.backends})
+        for backend in self.backends:
+            self.estimates.introduce(backend.id, backend.gpu)
+        improve(self.backlog, self.usable, self.estimates, self.can_run)
+        if len(self.backlog) <= TAIL_RATIO * len(self.usable):
+            self.hand_out_earliest(free)
+        else:
+            for backend in free:
+                self.hand_out_best(backend)
+        for backend in fillable:
+            self.hide_transfer(backend)
+        return Decision(tuple(self.assignments), self.again_s)
 
+    # --- jobs
 
-def decide(jobs: Iterable[JobView], backends: Sequence[BackendView], estimates: Estimates, now: float) -> Decision:
-    """Return which jobs to send where at this moment; a job left out waits for a better backend or a free one."""
-    queue = sorted(jobs, key=lambda job: (job.rank, job.id))
-    plan = {b.id: _Lane(b) for b in backends}
-    assignments: list[Assignment] = []
-    free = sum(1 for b in backends if b.slots_free)
-    for job in queue[: LOOK_AHEAD * len(backends)]:
-        if not free:
-            break
-        refused = refusals(job, backends, estimates, now)
-        best: tuple[float, str, Candidate] | None = None
-        for backend in backends:
-            if backend.id in refused:
-                continue
-            lane = plan[backend.id]
-            option = candidate(job, lane.view, estimates)
-            key = (option.completion_s + option.penalty_s, backend.id, option)
-            if best is None or key[:2] < best[:2]:
-                best = key
-        if best is None:
-            continue
-        _, backend_id, option = best
-        lane = plan[backend_id]
-        if option.free and lane.slots:
-            assignments.append(Assignment(job.id, backend_id, option.completion_s))
-            lane.slots -= 1
-            free -= not lane.slots
-        lane.take(job, option)
-    return Decision(tuple(assignments))
-
-
-class _Lane:
-    """A backend with what is planned for it in this decision."""
-
-    def __init__(self, view: BackendView) -> None:
-        self.view = view
-        self.slots = view.slots_free
-
-    def take(self, job: JobView, option: Candidate) -> None:
-        self.view = replace(
-            self.view,
-            busy_s=option.completion_s,
-            foreign_queue=0,
-            in_flight=self.view.in_flight + 1,
-            warm=job.models or self.view.warm,
+    def can_run(self, group: Group, backend: BackendView) -> bool:
+        if refusal(group.sample, backend, self.estimates, self.now) is not None:
+            return False
+        return not backend.last_resort or not any(
+            not other.last_resort and refusal(group.sample, other, self.estimates, self.now) is None
+            for other in self.backends
         )
 
+    def left(self, group: Group) -> int:
+        return len(group.jobs) - self.count.get(group, 0)
 
-def _has_room(backend: BackendView, transfer_s: float) -> bool:
-    if not backend.slots_free:
-        return False
-    return not backend.in_flight or transfer_s >= HIDE_S
+    def heads(self, group: Group) -> Iterable[tuple[float, str]]:
+        """Yield the (rank, id) of the jobs of a group that are not taken yet, in order of service."""
+        start = self.passed.get(group, 0)
+        return (job for job in islice(group.jobs, start, None) if job[1] not in self.taken)
+
+    def head_rank(self, group: Group) -> float:
+        return next(iter(self.heads(group)))[0]
+
+    def open_groups(self, backend: BackendView) -> list[Group]:
+        """Return the groups a backend may take from: those whose head must not wait for an older job."""
+        groups = [g for g in self.backlog.groups.values() if self.left(g) and self.can_run(g, backend)]
+        if len(groups) < 2:
+            return groups
+        ranks = [self.head_rank(g) for g in groups]
+        limit = min(ranks) + OVERTAKE_S
+        return [g for g, rank in zip(groups, ranks, strict=True) if rank <= limit]
+
+    def pick(self, group: Group, backend: BackendView) -> JobView:
+        """Return the job of a group to send to a backend: the oldest, or one near it that needs less transfer."""
+        heads = list(islice(self.heads(group), HEADS))
+        jobs = [self.backlog.jobs[job_id] for rank, job_id in heads if rank <= heads[0][0] + OVERTAKE_S]
+        return min(jobs, key=lambda job: transfer_s(job, backend))
+
+    def assign(self, job: JobView, group: Group, backend: BackendView) -> float:
+        """Give a job to a backend; return the seconds until it is expected to be done."""
+        option = candidate(job, backend, self.estimates)
+        self.assignments.append(Assignment(job.id, backend.id, option.completion_s))
+        self.taken.add(job.id)
+        self.count[group] = self.count.get(group, 0) + 1
+        start = self.passed.get(group, 0)
+        while start < len(group.jobs) and group.jobs[start][1] in self.taken:
+            start += 1
+        self.passed[group] = start
+        lane = self.backlog.lane(backend.id)
+        if lane.current is not None:
+            lane.current.actual -= lane.rate
+        lane.current, lane.rate = group, 1.0 / option.run_s
+        group.actual += lane.rate
+        return option.completion_s
+
+    # --- much work
+
+    def hand_out_best(self, backend: BackendView) -> None:
+        group = self.best_group(backend)
+        if group is None:
+            return
+        self.assign(self.pick(group, backend), group, backend)
+
+    def best_group(self, backend: BackendView) -> Group | None:
+        groups = self.open_groups(backend)
+        if not groups:
+            return None
+        current = self.backlog.lane(backend.id).current
+        if current in groups and current is not None and self.on_trial(current, backend):
+            return current
+        values = self.values(groups, backend)
+        if not values:
+            self.look_again(AGAIN_S)
+            return None
+        least = max(values.values()) * (1 - TIE_RATIO)
+        close = [g for g in groups if values.get(g, 0.0) >= least]
+        if current in close and current is not None and current.models <= backend.warm:
+            return current
+        return max(close, key=lambda g: self.left(g) / (g.actual + 1e-9))
+
+    def on_trial(self, group: Group, backend: BackendView) -> bool:
+        """Whether the backend just loaded the group's models and never ran it without loading them."""
+        if not group.models or not group.models <= backend.warm:
+            return False
+        expected = self.estimates.run(group.definition_key, backend.id)
+        return not expected.runs and expected.run_s <= TRIAL_RATIO * self.horizon_s
+
+    @property
+    def horizon_s(self) -> float:
+        return max(self.backlog.horizon_s or 0.0, 1e-3)
+
+    def values(self, groups: Sequence[Group], backend: BackendView) -> dict[Group, float]:
+        """Return what a second of the backend is worth on each group, the way there and what may be learned included.
+
+        An uncertain group may turn out better than what is known, and if it does not, the backend can go back: the
+        expected maximum of both, as in a search with recall (McCall, Weitzman).
+        """
+        horizon = self.horizon_s
+        known, unsure = {}, []
+        for group in groups:
+            job = group.sample
+            expected = self.estimates.run(group.definition_key, backend.id)
+            delay = transfer_s(job, backend) + penalty_s(job, backend)
+            if not group.models <= backend.warm:
+                delay += self.estimates.switch_s(backend.id)
+            stay = min(STAY_RATIO * horizon, self.left(group) * expected.run_s)
+            part = stay / (stay + delay)
+            if delay + expected.run_s > LATE_RATIO * horizon and self.too_late(group, delay + expected.run_s):
+                continue
+            worth = math.exp(group.log_price + self.estimates.level(group.definition_key)) / expected.run_s
+            if expected.sigma < SURE_SIGMA:
+                known[group] = worth * part
+            else:
+                unsure.append((group, worth, part, min(expected.sigma, LEARNABLE_SIGMA)))
+        if not unsure:
+            return known
+        switch = self.estimates.switch_s(backend.id)
+        fallback = max(known.values()) if known else 0.7 * max(worth * part for _, worth, part, _ in unsure)
+        fallback *= horizon / (horizon + switch)
+        for group, worth, part, sigma in unsure:
+            known[group] = part * expected_maximum(math.log(worth), sigma, fallback)
+        return known
+
+    def too_late(self, group: Group, needed_s: float) -> bool:
+        """Whether a backend that needs so long for a job would hold everything up: others are done well before."""
+        shortest = min(
+            self.estimates.run(group.definition_key, b.id).run_s for b in self.usable if self.can_run(group, b)
+        )
+        return needed_s > LATE_RATIO * (self.horizon_s + shortest)
+
+    # --- little work
+
+    def hand_out_earliest(self, free: Sequence[BackendView]) -> None:
+        """Plan every job for where it is done earliest, long ones first; hand out what that gives to free backends."""
+        idle = {b.id: b for b in free}
+        ready = {b.id: queue_s(b, self.estimates) for b in self.usable}
+        moved: dict[str, frozenset[str]] = {}
+        by_id = {b.id: b for b in self.usable}
+        for group in self.in_order():
+            able = [b for b in self.usable if self.can_run(group, b)]
+            runs = {b.id: self.estimates.run(group.definition_key, b.id).run_s for b in able}
+            job = group.sample
+            heap: list[tuple[float, str]] = []
+            for b in able:
+                delay = transfer_s(job, b) + penalty_s(job, b)
+                if not group.models <= moved.get(b.id, b.warm):
+                    delay += self.estimates.switch_s(b.id)
+                heap.append((ready[b.id] + delay + runs[b.id], b.id))
+            heapq.heapify(heap)
+            for _ in range(self.left(group) if heap else 0):
+                if not idle:
+                    return
+                done, backend_id = heap[0]
+                backend = by_id[backend_id]
+                if idle.pop(backend_id, None) is not None:
+                    self.assign(self.pick(group, backend), group, backend)
+                ready[backend_id] = done - penalty_s(job, backend)
+                if group.models:
+                    moved[backend_id] = group.models
+                heapq.heapreplace(heap, (done + runs[backend_id], backend_id))
+        if idle:
+            self.look_again(AGAIN_S)
+
+    def in_order(self) -> list[Group]:
+        """Return the groups in the order to plan them: old jobs before those they may not wait for, then long ones."""
+        groups = list(self.backlog.groups.values())
+        limit = min(g.head_rank for g in groups) + OVERTAKE_S
+        shortest = {
+            g: min((self.estimates.run(g.definition_key, b.id).run_s for b in self.usable), default=0.0) for g in groups
+        }
+        return sorted(groups, key=lambda g: (g.head_rank if g.head_rank > limit else -math.inf, -shortest[g]))
+
+    # --- a second job where that hides its transfer
+
+    def hide_transfer(self, backend: BackendView) -> None:
+        if backend.in_flight > 1:
+            return
+        group = self.best_group(backend)
+        if group is None:
+            return
+        job = max(
+            (self.backlog.jobs[job_id] for _, job_id in islice(self.heads(group), HEADS)),
+            key=lambda job: transfer_s(job, backend),
+        )
+        hidden = transfer_s(job, backend)
+        if hidden < HIDE_S:
+            return
+        early = backend.busy_s - 2 * hidden - AGAIN_S
+        if early > 0:
+            self.look_again(early)
+            return
+        self.assign(job, group, backend)
+
+    def look_again(self, in_s: float) -> None:
+        self.again_s = in_s if self.again_s is None else min(self.again_s, in_s)
+
+
+def expected_maximum(log_mean: float, sigma: float, other: float) -> float:
+    """Return E[max(exp(Z), other)] for Z normal with this mean and sigma, ``other`` > 0 (as in Black and Scholes)."""
+    upper = (log_mean - math.log(other)) / sigma + sigma
+    lower = upper - sigma
+    return other * _normal(-lower) + math.exp(log_mean + sigma * sigma / 2) * _normal(upper)
+
+
+def _normal(x: float) -> float:
+    return 0.5 * (1.0 + math.erf(x / math.sqrt(2.0)))

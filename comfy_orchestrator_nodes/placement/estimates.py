@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from ..domain import Json
 from ..errors import InvalidRequest
+from .gpus import guess_speed
 
 FIRST_GUESS_S = 15.0
 MEMORY = 20.0
@@ -85,10 +86,17 @@ class _Level:
 @dataclass
 class _Machine:
     pairs: dict[str, _Pair] = field(default_factory=dict)
+    gpu: str = ""
+    prior_speed: float = 0.0
     speed: float = 0.0
     speed_var: float = SPEED_VAR
     switch: tuple[float, float] | None = None
     """Seconds and variance of a model switch; None while nothing was seen here."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything ran here."""
+        return self.speed_var < SPEED_VAR
 
 
 class Estimates:
@@ -102,11 +110,22 @@ class Estimates:
         self._oom_vram: dict[str, dict[str, int]] = {}
         self._ok_vram: dict[str, int] = {}
         self._switch_prior: tuple[float, float] = (FIRST_SWITCH_S, (FIRST_SWITCH_S * 2) ** 2)
-        self._cache: dict[tuple[str, str], Expected] = {}
-        self.version = 0
-        """Changes with every observation: what a cache of predictions is checked against."""
 
     # --- learning
+
+    def introduce(self, backend_id: str, gpu: str) -> None:
+        """Tell a backend's device: until it has run something, its speed is guessed from the device's name.
+
+        A backend with the same device that has run something is believed before the table of known devices.
+        """
+        machine = self._machines.get(backend_id)
+        if machine is None:
+            machine = self._machines[backend_id] = _Machine()
+        elif machine.gpu == gpu:
+            return
+        machine.gpu = gpu
+        machine.prior_speed = self._prior_speed(gpu) if gpu else 0.0
+        self._refit(machine)
 
     def observe(self, outcome: Outcome) -> None:
         """Learn from a run that succeeded. Negative or absurd times are taken as a millisecond."""
@@ -122,9 +141,7 @@ class Estimates:
             pair.cold_s += (elapsed - pair.cold_s) / pair.cold_weight
         else:
             self._warm_run(pair, math.log(elapsed))
-        self._refit(outcome.backend_id, machine, outcome.definition_key)
-        self.version += 1
-        self._cache.clear()
+        self._refit(machine)
 
     def out_of_memory(self, definition_key: str, backend_id: str, vram_bytes: int | None, at: float) -> None:
         """Learn that a definition did not fit; ``vram_bytes`` is the backend's total, ``at`` the time of day."""
@@ -134,7 +151,6 @@ class Estimates:
         pair.oom_at = at
         if vram_bytes is not None:
             self._oom_vram.setdefault(definition_key, {})[backend_id] = vram_bytes
-        self.version += 1
 
     def forget_backend(self, backend_id: str) -> None:
         """Drop all that was learned about a backend that was removed or got other hardware."""
@@ -144,18 +160,27 @@ class Estimates:
         for key, pair in machine.pairs.items():
             self._withdraw(key, machine, pair)
             self._oom_vram.get(key, {}).pop(backend_id, None)
-        self.version += 1
-        self._cache.clear()
 
     # --- predictions
 
     def run(self, definition_key: str, backend_id: str) -> Expected:
         """Return the expected run time of a definition on a backend, models loaded."""
-        key = (definition_key, backend_id)
-        cached = self._cache.get(key)
-        if cached is None:
-            cached = self._cache[key] = self._predict(definition_key, backend_id)
-        return cached
+        level, level_var = self._level(definition_key)
+        machine = self._machines.get(backend_id)
+        if machine is None:
+            return Expected(math.exp(level), math.sqrt(level_var + SPEED_VAR + RESIDUAL_VAR), 0)
+        mean, variance = level - machine.speed, level_var + machine.speed_var + RESIDUAL_VAR
+        pair = machine.pairs.get(definition_key)
+        evidence = self._evidence(machine, pair) if pair is not None else None
+        if evidence is None or pair is None:
+            return Expected(math.exp(mean), math.sqrt(variance), 0)
+        log_s, seen_var = evidence
+        share = variance / (variance + seen_var)
+        return Expected(math.exp(mean + share * (log_s - mean)), math.sqrt(variance * (1 - share)), pair.runs)
+
+    def level(self, definition_key: str) -> float:
+        """Return the natural logarithm of a definition's expected run time on a backend of usual speed."""
+        return self._level(definition_key)[0]
 
     def switch_s(self, backend_id: str) -> float:
         """Return the expected seconds to load another definition's models on a backend."""
@@ -250,9 +275,8 @@ class Estimates:
                 f"The learned run times cannot be read ({error}); delete them to start anew."
             ) from error
         for _ in range(3):
-            for backend_id, machine in estimates._machines.items():
-                for key in machine.pairs:
-                    estimates._refit(backend_id, machine, key)
+            for machine in estimates._machines.values():
+                estimates._refit(machine)
         return estimates
 
     # --- the fit
@@ -276,11 +300,18 @@ class Estimates:
         run = max(pair.cold_s - switch, 0.15 * pair.cold_s)
         return math.log(run), min(1.0, (switch_var / run**2) + self._noise_var * (pair.cold_s / run) ** 2)
 
-    def _refit(self, backend_id: str, machine: _Machine, definition_key: str) -> None:
+    def _prior_speed(self, gpu: str) -> float:
+        known = [(m.speed, 1.0 / m.speed_var) for m in self._machines.values() if m.gpu == gpu and m.seen]
+        if known:
+            return sum(speed * weight for speed, weight in known) / sum(weight for _, weight in known)
+        return guess_speed(gpu) or 0.0
+
+    def _refit(self, machine: _Machine) -> None:
         self._refit_switch(machine)
         for key, pair in machine.pairs.items():
             self._withdraw(key, machine, pair)
-        total, weight = 0.0, 1.0 / SPEED_VAR
+        weight = 1.0 / SPEED_VAR
+        total = machine.prior_speed * weight
         for key, pair in machine.pairs.items():
             evidence = self._evidence(machine, pair)
             if evidence is None:
@@ -341,21 +372,6 @@ class Estimates:
         level = self._levels.get(key) or _Level()
         weight = max(level.weight, 0.0) + prior_weight
         return (level.total + math.log(FIRST_GUESS_S) * prior_weight) / weight, 1.0 / weight
-
-    def _predict(self, key: str, backend_id: str) -> Expected:
-        level, level_var = self._level(key)
-        machine = self._machines.get(backend_id)
-        speed, speed_var = (machine.speed, machine.speed_var) if machine else (0.0, SPEED_VAR)
-        mean, variance = level - speed, level_var + speed_var + RESIDUAL_VAR
-        pair = machine.pairs.get(key) if machine else None
-        evidence = self._evidence(machine, pair) if machine and pair else None
-        if evidence is None:
-            return Expected(math.exp(mean), math.sqrt(variance), 0)
-        log_s, seen_var = evidence
-        share = variance / (variance + seen_var)
-        return Expected(
-            math.exp(mean + share * (log_s - mean)), math.sqrt(variance * (1 - share)), pair.runs if pair else 0
-        )
 
 
 def gib(size: int) -> str:

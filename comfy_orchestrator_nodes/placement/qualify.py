@@ -1,0 +1,113 @@
+"""Which backends can run a job, why the others cannot, and when each would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..domain import BackendStatus
+from .estimates import Estimates, gib
+from .views import BackendView, Candidate, Explanation, JobView, Reason, Refusal
+
+DEGRADED_PENALTY_S = 30.0
+PREFER_PENALTY_S = 30.0
+DEFAULT_BANDWIDTH = 50e6
+"""Bytes a second until a transfer was measured: a busy 1 Gbit/s network."""
+HIDE_S = 0.25
+"""A second job is sent to a busy backend only where it hides at least this much transfer."""
+
+_BY_STATUS = {
+    BackendStatus.OFFLINE: Refusal(Reason.OFFLINE, "it is offline"),
+    BackendStatus.UNKNOWN: Refusal(Reason.UNKNOWN, "it was not reached yet"),
+    BackendStatus.SUSPENDED: Refusal(Reason.SUSPENDED, "it failed too often and is suspended for a while"),
+}
+_ORCHESTRATING = Refusal(Reason.BUSY_ORCHESTRATING, "its queue is held by a prompt that itself waits for remote jobs")
+_LAST_RESORT = Refusal(Reason.LAST_RESORT, "it is only used when no other backend can run the job")
+
+
+def usable(backend: BackendView) -> bool:
+    """Whether the backend can be given any job at all now."""
+    return backend.status not in _BY_STATUS and not backend.busy_orchestrating
+
+
+def refusal(job: JobView, backend: BackendView, estimates: Estimates, now: float) -> Refusal | None:
+    """Return why the backend cannot run the job, or None."""
+    static = job.refused.get(backend.id)
+    if static is not None:
+        return static
+    by_status = _BY_STATUS.get(backend.status)
+    if by_status is not None:
+        return by_status
+    if backend.busy_orchestrating:
+        return _ORCHESTRATING
+    needed, has = job.needs_vram_bytes, backend.vram_bytes
+    if needed is not None and has is not None and has < needed:
+        return Refusal(Reason.VRAM, f"it has {gib(has)} of VRAM and the job needs at least {gib(needed)}")
+    learned = estimates.vram_refusal(job.definition_key, backend.id, has, now)
+    return Refusal(Reason.VRAM, learned) if learned is not None else None
+
+
+def refusals(job: JobView, backends: Sequence[BackendView], estimates: Estimates, now: float) -> dict[str, Refusal]:
+    """Return backend id to refusal; a last resort is refused where another backend can run the job."""
+    found: dict[str, Refusal] = {}
+    others = False
+    for backend in backends:
+        reason = refusal(job, backend, estimates, now)
+        if reason is not None:
+            found[backend.id] = reason
+        elif not backend.last_resort:
+            others = True
+    if others:
+        for backend in backends:
+            if backend.last_resort:
+                found.setdefault(backend.id, _LAST_RESORT)
+    return found
+
+
+def queue_s(backend: BackendView, estimates: Estimates) -> float:
+    """Return the seconds until a job sent now would start: our own work there, then what others queued."""
+    if not backend.foreign_queue:
+        return backend.busy_s
+    return backend.busy_s + backend.foreign_queue * estimates.typical_s(backend.id)
+
+
+def transfer_s(job: JobView, backend: BackendView) -> float:
+    """Return the seconds to send what the backend lacks of the job's files."""
+    if not job.transfer_bytes:
+        return 0.0
+    return job.transfer_bytes.get(backend.id, 0) / (backend.bandwidth_bytes_per_s or DEFAULT_BANDWIDTH)
+
+
+def penalty_s(job: JobView, backend: BackendView) -> float:
+    """Return the handicap of a backend that is degraded, or not among those the job prefers."""
+    penalty = DEGRADED_PENALTY_S if backend.status is BackendStatus.DEGRADED else 0.0
+    if job.prefer is not None and backend.id not in job.prefer:
+        penalty += PREFER_PENALTY_S
+    return penalty
+
+
+def candidate(job: JobView, backend: BackendView, estimates: Estimates) -> Candidate:
+    """Return when the backend would be done with the job, and what that is made of."""
+    transfer = transfer_s(job, backend)
+    queue = queue_s(backend, estimates)
+    expected = estimates.run(job.definition_key, backend.id)
+    return Candidate(
+        backend_id=backend.id,
+        name=backend.name,
+        queue_s=queue,
+        transfer_s=max(0.0, transfer - queue) if backend.in_flight else transfer,
+        switch_s=0.0 if job.models <= backend.warm else estimates.switch_s(backend.id),
+        run_s=expected.run_s,
+        penalty_s=penalty_s(job, backend),
+        runs_seen=expected.runs,
+        free=backend.slots_free > 0 and (not backend.in_flight or transfer >= HIDE_S),
+    )
+
+
+def explain(job: JobView, backends: Sequence[BackendView], estimates: Estimates, now: float) -> Explanation:
+    """Return the candidates for one job, earliest expected completion first, and each refusal's reason."""
+    for backend in backends:
+        estimates.introduce(backend.id, backend.gpu)
+    refused = refusals(job, backends, estimates, now)
+    candidates = [candidate(job, b, estimates) for b in backends if b.id not in refused]
+    candidates.sort(key=lambda c: (c.completion_s + c.penalty_s, c.backend_id))
+    return Explanation(job.id, tuple(candidates), refused, {b.id: b.name for b in backends})
