@@ -83,6 +83,8 @@ class Peer:
         try:
             self.queue_remaining = await self.client.ping()
             latency_s = loop.time() - started
+            if self._listener is not None and not self._connected.is_set():
+                self.client.hurry()
             await self._check_version(now)
             await self._check_orchestrating()
         except BackendError:
