@@ -6,7 +6,7 @@ player); they are part of the layout because each takes a slot and most take a p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ _AUDIO_PLAYER_CLASSES = frozenset(
     {"LoadAudio", "SaveAudio", "PreviewAudio", "SaveAudioMP3", "SaveAudioOpus", "SaveAudioAdvanced"}
 )
 _MESH_VIEWER_CLASSES = frozenset({"SaveGLB", "Preview3D"})
+_NESTING_TYPES = frozenset({"COMFY_DYNAMICGROUP_V3", "COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3"})
 _UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload")
 
 
@@ -32,14 +33,14 @@ class InputSpec:
     __slots__ = ("choices", "force_input", "name", "optional", "options", "type", "widget_type")
 
     def __init__(
-        self, name: str, type_: str, optional: bool, options: Mapping[str, Any], choices: tuple[Any, ...] = ()
+        self, name: str, type_: str, optional: bool, options: Mapping[str, Any], choices: Sequence[Any] = ()
     ) -> None:
         self.name = name
         self.type = type_
         self.optional = optional
         self.options = options
         self.choices = choices
-        self.widget_type: str = str(options.get("widgetType") or type_)
+        self.widget_type: str = str(options["widgetType"] or type_) if "widgetType" in options else type_
         """The type that names the widget's constructor, which ``widgetType`` may set apart from the slot's."""
         self.force_input = "forceInput" in options and js.truthy(options["forceInput"])
         """Whether the input is a slot only, although its type has a widget."""
@@ -86,14 +87,15 @@ def parse_input(raw: Any, name: str, *, optional: bool) -> InputSpec:
     pair = raw if isinstance(raw, list) else ()
     kind = pair[0] if pair else None
     options = pair[1] if len(pair) > 1 and isinstance(pair[1], dict) else {}
-    name = str(options.get("name", name))
+    if "name" in options:
+        name = str(options["name"])
     if isinstance(kind, list):
-        return InputSpec(name, "COMBO", optional, options, tuple(kind))
+        return InputSpec(name, "COMBO", optional, options, kind)
     if kind == "COMBO":
         choices = options.get("options")
-        return InputSpec(name, "COMBO", optional, options, tuple(choices) if isinstance(choices, list) else ())
+        return InputSpec(name, "COMBO", optional, options, choices if isinstance(choices, list) else ())
     if isinstance(kind, str):
-        declared = options.get("type") if kind != "CHART" else None
+        declared = options["type"] if "type" in options and kind != "CHART" else kind
         return InputSpec(name, declared if isinstance(declared, str) else kind, optional, options)
     return InputSpec(name, "UNKNOWN", optional, options)
 
@@ -121,8 +123,7 @@ def parse_class(name: str, entry: Mapping[str, Any]) -> ClassSpec:
     required = dict(_section(raw_inputs, "required"))
     optional = _with_force_input(_section(raw_inputs, "optional"))
     _add_front_end_inputs(name, required, "required" in raw_inputs)
-    inputs = {spec.name: spec for spec in parse_group({"required": required})}
-    inputs.update((spec.name, spec) for spec in parse_group({"optional": optional}))
+    inputs = {spec.name: spec for spec in parse_group({"required": required, "optional": optional})}
     names = entry.get("fallbackWidgetsValuesNames")
     return ClassSpec(
         name=name,
@@ -132,8 +133,8 @@ def parse_class(name: str, entry: Mapping[str, Any]) -> ClassSpec:
         outputs=tuple(_outputs(entry)),
         output_matchtypes=tuple(entry.get("output_matchtypes") or ()),
         fallback_value_names=tuple(map(str, names)) if isinstance(names, list) else None,
-        forces_inputs=any(spec.force_input for spec in inputs.values()),
-        has_rows=any(_has_rows(spec) for spec in inputs.values()),
+        forces_inputs=True in [spec.force_input for spec in inputs.values()],
+        has_rows=any(_has_rows(spec) for spec in inputs.values() if spec.type in _NESTING_TYPES),
     )
 
 
@@ -156,11 +157,11 @@ def _section(mapping: Any, key: str) -> Mapping[str, Any]:
 
 def _with_force_input(optional: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section with ``defaultInput`` turned into ``forceInput``, which only optional inputs know."""
-    result = dict(optional)
+    result: dict[str, Any] = {}
     for name, raw in optional.items():
         options = _options(raw)
-        if js.truthy(options.get("defaultInput")):
-            result[name] = [raw[0], {**options, "forceInput": True}]
+        asked = "defaultInput" in options and js.truthy(options["defaultInput"])
+        result[name] = [raw[0], {**options, "forceInput": True}] if asked else raw
     return result
 
 
@@ -176,9 +177,9 @@ def _add_front_end_inputs(name: str, required: dict[str, Any], has_required: boo
         required["audioUI"] = ["AUDIO_UI", {}]
     if _options(required.get("audio")).get("audio_upload") is True:
         required["upload"] = ["AUDIOUPLOAD", {}]
-    for input_name, raw in list(js.entries(required)):
+    for raw in required.values():
         if _takes_media_uploads(raw):
-            required["upload"] = ["IMAGEUPLOAD", {"imageInputName": input_name}]
+            required["upload"] = ["IMAGEUPLOAD", {}]
             break
     if name in _MESH_VIEWER_CLASSES:
         required["image"] = ["PREVIEW_3D"]
@@ -188,9 +189,10 @@ def _add_front_end_inputs(name: str, required: dict[str, Any], has_required: boo
 
 def _takes_media_uploads(raw: Any) -> bool:
     options = _options(raw)
-    if not any(options.get(flag) is True for flag in _UPLOAD_FLAGS):
-        return False
-    return isinstance(raw[0], list) or raw[0] == "COMBO"
+    for flag in _UPLOAD_FLAGS:
+        if flag in options and options[flag] is True:
+            return isinstance(raw[0], list) or raw[0] == "COMBO"
+    return False
 
 
 def _in_order(inputs: Mapping[str, InputSpec], order: Any) -> Iterator[InputSpec]:

@@ -8,6 +8,7 @@ keeps none.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import js
@@ -31,7 +32,7 @@ class Widget:
         *,
         keeps: bool = True,
         sent: bool = True,
-        choices: tuple[Any, ...] | None = None,
+        choices: Sequence[Any] | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.type = type_
