@@ -10,7 +10,12 @@ from pydantic import Field, StrictInt, StrictStr, StringConstraints
 from ..domain import FileRef
 from .schemas import PREFIX, Body, Query, View
 
-MediaType = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*$")]
+MediaType = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"),
+    StringConstraints(max_length=255),
+]
+"""Of one file, without parameters. Nothing that could end a header and begin another."""
 
 
 class FileBody(Body):
@@ -18,7 +23,7 @@ class FileBody(Body):
 
     sha256: Annotated[StrictStr, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Annotated[StrictInt, Field(ge=0, le=2**53)]
-    media_type: Annotated[MediaType, StringConstraints(max_length=255)]
+    media_type: MediaType
 
     def to_domain(self) -> FileRef:
         """Return it as the domain has it."""
@@ -43,7 +48,7 @@ class FileView(View):
 class DownloadQuery(Query):
     """How the file is to be served. The store knows contents, not what they are."""
 
-    media_type: Annotated[str, Field(max_length=255)] = Field(
+    media_type: MediaType = Field(
         default="application/octet-stream",
         description="Images, audio and video are shown; anything else is offered for saving.",
     )

@@ -104,11 +104,11 @@ def _check_range(request: web.Request, size_bytes: int) -> None:
 
 def _headers(ref: FileRef) -> dict[str, str]:
     """Return headers under which no browser runs anything of the file: it may come from anywhere."""
-    shown = ref.media_type.startswith(_INLINE) and ref.media_type not in _SCRIPTABLE
-    media_type = ref.media_type if shown else "application/octet-stream"
-    suffix = mimetypes.guess_extension(ref.media_type) or ""
+    media_type = ref.media_type.lower()
+    shown = media_type.startswith(_INLINE) and media_type not in _SCRIPTABLE
+    suffix = mimetypes.guess_extension(media_type) or ""
     return {
-        "Content-Type": media_type,
+        "Content-Type": media_type if shown else "application/octet-stream",
         "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{ref.sha256[:16]}{suffix}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'",

@@ -76,14 +76,12 @@ class Api:
         return await self.until(f"/backends/{added['id']}", lambda b: b["capabilities"] is not None)
 
     async def until(self, path: str, condition: Callable[[Json], bool]) -> Json:
-        """Ask whenever browsers are told something, until the answer satisfies the condition."""
+        """Ask again and again until the answer satisfies the condition."""
 
         async def wait() -> Json:
-            while True:
-                self.outbox.came.clear()
-                if condition(answer := await self.ask("GET", path)):
-                    return answer
-                await self.outbox.came.wait()
+            while not condition(answer := await self.ask("GET", path)):
+                await asyncio.sleep(0.01)
+            return answer
 
         return await asyncio.wait_for(wait(), PATIENCE_S)
 

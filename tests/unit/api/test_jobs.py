@@ -1,22 +1,259 @@
 from __future__ import annotations
 
+import asyncio
+import struct
+import zlib
+from typing import Any
+
+import pytest
+
+from tests.fakes.execution import raising, until
 from tests.fakes.fake_comfy import FakeComfy
-from tests.unit.api.conftest import Api, definition
+from tests.fakes.node_classes import png
+from tests.unit.api.conftest import IMAGE, Api, definition
+
+PHOTO = png(16, 16, 0x336699)
+
+
+async def _submit(api: Api, definition_id: str, status: int = 201, **more: Any) -> Any:
+    return await api.ask("POST", "/jobs", {"definition": definition_id, **more}, status=status)
+
+
+async def _stored(api: Api) -> str:
+    return str((await api.ask("POST", "/definitions", definition(), status=201))["id"])
+
+
+async def _ended(api: Api, job: Any) -> Any:
+    return await api.ask("GET", f"/jobs/{job['id']}?wait_s=20")
 
 
 async def test_a_submitted_job_runs_and_its_image_can_be_fetched(api: Api) -> None:
     async with FakeComfy() as fake:
         peer = await api.add_backend(fake)
-        stored = await api.ask("POST", "/definitions", definition(), status=201)
-
-        job = await api.ask(
-            "POST", "/jobs", {"definition": stored["id"], "values": {"width": 8}, "backend": "peer"}, status=201
-        )
-        done = await api.ask("GET", f"/jobs/{job['id']}?wait_s=20")
+        job = await _submit(api, await _stored(api), values={"width": 8}, backend="peer")
+        assert job["values"]["width"]["data"] == 8
+        done = await _ended(api, job)
 
         assert done["status"] == "succeeded", done
-        assert [attempt["backend"] for attempt in done["attempts"]] == [peer["name"]]
+        (attempt,) = done["attempts"]
+        assert (attempt["backend"], attempt["backend_id"], attempt["number"]) == ("peer", peer["id"], 1)
+        assert attempt["downloaded_bytes"] > 0
         (file,) = done["outputs"]["image"]["files"]
         async with api.http.get(file["url"]) as response:
             assert response.content_type == "image/png"
-            assert len(await response.read()) == file["size_bytes"]
+            assert len(await response.read()) == file["size_bytes"] == attempt["downloaded_bytes"]
+
+
+async def test_an_uploaded_image_is_what_the_backend_gets(api: Api) -> None:
+    through = {
+        "name": "Through",
+        "prompt": {
+            "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        },
+        "parameters": [{"name": "photo", "type": "IMAGE", "node_id": "1", "input_name": "image"}],
+        "outputs": [IMAGE],
+    }
+    stored = await api.ask("POST", "/definitions", through, status=201)
+    headers = {"Content-Type": "image/png"}
+    file = await api.ask("PUT", "/values", status=201, data=PHOTO, json=None, headers=headers)
+    file.pop("url")
+
+    job = await _submit(api, stored["id"], values={"photo": {"$value": {"type": "IMAGE", "files": [file]}}})
+    done = await _ended(api, job)
+
+    assert done["status"] == "succeeded", done
+    (result,) = done["outputs"]["image"]["files"]
+    async with api.http.get(result["url"]) as response:
+        assert _pixels(await response.read()) == _pixels(PHOTO)
+    assert done["attempts"][0]["uploaded_bytes"] > len(PHOTO)
+
+
+def _pixels(data: bytes) -> bytes:
+    """Return the decompressed rows of a PNG with one IDAT chunk."""
+    at = data.index(b"IDAT")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    return zlib.decompress(data[at + 4 : at + 4 + length])
+
+
+async def test_equal_work_is_done_once_and_told_as_cached(api: Api) -> None:
+    stored = await _stored(api)
+    first = await _ended(api, await _submit(api, stored))
+    again = await _submit(api, stored)
+    assert (first["status"], again["cached"], again["status"]) == ("succeeded", True, "succeeded")
+    assert again["outputs"] == first["outputs"]
+    fresh = await _submit(api, stored, cache=False)
+    assert fresh["cached"] is False
+
+
+async def test_a_failure_tells_the_node_its_message_and_its_traceback(api: Api) -> None:
+    api.local.behave(raising("ValueError", "the sampler fell over"))
+    done = await _ended(api, await _submit(api, await _stored(api), attempts=1))
+    assert done["status"] == "failed"
+    assert done["failure"]["cause"] == "execution_error"
+    assert "the sampler fell over" in done["failure"]["message"]
+    assert done["failure"]["class_type"] == "EmptyImage"
+    assert done["failure"]["traceback"]
+
+
+async def test_waiting_ends_when_the_time_is_up(api: Api) -> None:
+    gate = asyncio.Event()
+    api.local.behave(until(gate, steps=4))
+    job = await _submit(api, await _stored(api))
+    running = await api.ask("GET", f"/jobs/{job['id']}?wait_s=0.05")
+    assert running["status"] in ("queued", "dispatched", "running")
+    running = await api.until(f"/jobs/{job['id']}", lambda found: found["progress"] is not None)
+    assert 0 < running["progress"]["done_ratio"] <= 1
+    assert running["progress"]["backend_id"] == "local"
+    gate.set()
+    done = await _ended(api, job)
+    assert (done["status"], done["progress"]) == ("succeeded", None)
+
+
+async def test_a_cancelled_job_ends_and_its_backend_lets_go(api: Api) -> None:
+    api.local.behave(until(asyncio.Event()))
+    job = await _submit(api, await _stored(api))
+    await api.until(f"/jobs/{job['id']}", lambda found: found["status"] == "running")
+    await api.ask("POST", f"/jobs/{job['id']}/cancel", headers={"comfy-user": "alice"})
+    assert (await _ended(api, job))["status"] == "cancelled"
+    assert api.local.remaining == 0
+    story = await api.ask("GET", f"/jobs/{job['id']}/events")
+    assert "alice by the API" in str(story["events"])
+    again = await api.ask("POST", f"/jobs/{job['id']}/cancel")
+    assert again["status"] == "cancelled"
+
+
+async def test_a_job_that_ended_can_be_run_again(api: Api) -> None:
+    stored = await _stored(api)
+    api.local.behave(until(gate := asyncio.Event()))
+    job = await _submit(api, stored)
+    refused = await api.ask("POST", f"/jobs/{job['id']}/retry", status=409)
+    assert "only a job that has ended" in refused["error"]["message"]
+    gate.set()
+    await _ended(api, job)
+    again = await api.ask("POST", f"/jobs/{job['id']}/retry", status=201)
+    assert again["id"] != job["id"]
+    assert (await _ended(api, again))["status"] == "succeeded"
+
+
+async def test_a_person_decides_what_becomes_of_a_failed_job(api: Api) -> None:
+    api.local.behave(raising("ValueError", "no"))
+    job = await _submit(api, await _stored(api), attempts=1, on_failure="ask")
+    asks = await _ended(api, job)
+    assert asks["status"] == "waiting"
+    await api.ask("POST", f"/jobs/{job['id']}/decision", {"decision": "shrug"}, status=400)
+    await api.ask("POST", f"/jobs/{job['id']}/decision", {"decision": "retry"})
+    assert (await _ended(api, job))["status"] == "succeeded"
+    await api.ask("POST", f"/jobs/{job['id']}/decision", {"decision": "retry"}, status=404)
+
+
+async def test_a_waiting_job_explains_where_it_could_go(api: Api) -> None:
+    async with FakeComfy() as fake:
+        await api.add_backend(fake)
+        gate = asyncio.Event()
+        fake.behave(until(gate))
+        stored = await _stored(api)
+        first = await _submit(api, stored, backend="peer", cache=False)
+        await api.until(f"/jobs/{first['id']}", lambda found: found["status"] == "running")
+        second = await _submit(api, stored, backend="peer", cache=False)
+        why = await api.ask("GET", f"/jobs/{second['id']}/explanation")
+        assert [c["backend"] for c in why["candidates"]] == ["peer"]
+        assert [(r["backend"], r["reason"]) for r in why["refusals"]] == [("local", "pinned")]
+        gate.set()
+        await _ended(api, second)
+        await api.ask("GET", f"/jobs/{second['id']}/explanation", status=404)
+
+
+async def test_a_jobs_story_is_told_in_order_and_continued(api: Api) -> None:
+    job = await _submit(api, await _stored(api))
+    await _ended(api, job)
+    story = (await api.ask("GET", f"/jobs/{job['id']}/events"))["events"]
+    assert story[0]["kind"] == "created"
+    assert [event["sequence"] for event in story] == list(range(1, len(story) + 1))
+    rest = (await api.ask("GET", f"/jobs/{job['id']}/events?after={len(story) - 1}"))["events"]
+    assert rest == story[-1:]
+    await api.ask("GET", "/jobs/nonsense/events", status=404)
+
+
+async def test_jobs_are_listed_newest_first_filtered_and_in_pages(api: Api) -> None:
+    stored = await _stored(api)
+    ids: list[str] = []
+    for width in (8, 16, 24):
+        job = await _submit(api, stored, values={"width": width})
+        ids.insert(0, (await _ended(api, job))["id"])
+
+    async def listed(query: str) -> list[str]:
+        return [job["id"] for job in (await api.ask("GET", f"/jobs?{query}"))["jobs"]]
+
+    assert await listed("") == ids
+    assert await listed("status=succeeded&status=failed") == ids
+    assert await listed("status=failed") == []
+    assert await listed("definition=other") == []
+    assert await listed("backend=local") == ids
+    assert await listed(f"run={ids[1]}") == [ids[1]]
+    assert await listed(f"search={ids[2][:13]}") == [ids[2]]
+    page = await api.ask("GET", "/jobs?limit=2")
+    assert [job["id"] for job in page["jobs"]] == ids[:2]
+    rest = await api.ask("GET", f"/jobs?limit=2&cursor={page['next']}")
+    assert ([job["id"] for job in rest["jobs"]], rest["next"]) == (ids[2:], None)
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "said"),
+    [
+        ({"values": {"widht": 1}}, 422, "did you mean 'width'"),
+        ({"values": {"width": "wide"}}, 422, "takes a whole number"),
+        ({"values": {"width": 0}}, 422, "below the minimum"),
+        ({"values": {"width": {"$value": {"files": []}}}}, 400, "value 'width' cannot be used: type: field required"),
+        ({"values": {"width": {"$value": {"type": "INT", "data": 5, "x": 1}}}}, 400, "there is no such field"),
+        ({"outputs": ["picture"]}, 404, "image"),
+        ({"version": 7}, 404, "v7"),
+        ({"definition": "nonsense"}, 404, "nonsense"),
+        ({"attempts": 0}, 400, "attempts"),
+        ({"time_limit_s": 0}, 400, "time_limit_s"),
+        ({"fidelity": "lossy"}, 400, "fidelity"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_job_that_makes_no_sense_is_refused(api: Api, more: dict[str, Any], status: int, said: str) -> None:
+    stored = await _stored(api)
+    refused = await api.ask("POST", "/jobs", {"definition": stored, **more}, status=status)
+    assert said in str(refused["error"])
+    assert (await api.ask("GET", "/jobs"))["jobs"] == []
+
+
+async def test_a_file_that_is_not_stored_is_told_as_lost(api: Api) -> None:
+    body = definition(
+        prompt={
+            "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        },
+        parameters=[{"name": "photo", "type": "IMAGE", "node_id": "1", "input_name": "image"}],
+    )
+    stored = await api.ask("POST", "/definitions", body, status=201)
+    gone = {"sha256": "0" * 64, "size_bytes": 5, "media_type": "image/png"}
+    values = {"photo": {"$value": {"type": "IMAGE", "files": [gone]}}}
+    lost = await _submit(api, stored["id"], 410, values=values)
+    assert lost["error"]["code"] == "value_lost"
+
+
+async def test_runs_are_listed_with_their_jobs_and_cancelled_as_a_whole(api: Api) -> None:
+    api.local.behave(until(asyncio.Event()))
+    job = await _submit(api, await _stored(api))
+    run = await api.ask("GET", f"/runs/{job['run_id']}")
+    assert (run["status"], [found["id"] for found in run["jobs"]]) == ("running", [job["id"]])
+    assert await api.ask("POST", f"/runs/{job['run_id']}/cancel") == {"cancelled_jobs": 1}
+    await _ended(api, job)
+    await api.until(f"/runs/{job['run_id']}", lambda found: found["status"] == "cancelled")
+    assert [r["id"] for r in (await api.ask("GET", "/runs?status=cancelled"))["runs"]] == [job["run_id"]]
+    assert (await api.ask("GET", "/runs?status=running"))["runs"] == []
+    await api.ask("GET", "/runs/nonsense", status=404)
+
+
+async def test_status_counts_what_there_is(api: Api) -> None:
+    await _ended(api, await _submit(api, await _stored(api)))
+    status = await api.ask("GET", "/status")
+    assert (status["version"], status["ready"], status["problem"]) == ("1.2.3", True, "")
+    counts = status["counts"]
+    assert (counts["definitions"], counts["jobs"], counts["backends"]) == (1, {"succeeded": 1}, {"online": 1})
+    assert counts["storage"]["files"] == 1
