@@ -31,6 +31,7 @@ from .scheduler.attempt import AttemptExecutor
 from .scheduler.backlog import PLACEMENT_WAIT_S, Backlog
 from .scheduler.core import DECISION_LIMIT_S, Scheduler
 from .scheduler.follow import Patience
+from .scheduler.occupancy import Occupancy
 from .scheduler.qualify import Qualifier
 from .scheduler.transfer import Transfer
 from .scheduler.updates import JobChanged, JobUpdate
@@ -163,11 +164,12 @@ class _Parts:
         documents = Documents(self.farm)
         self.qualifier = Qualifier(self.farm, self._definition, clock=clock, changed=self._wake)
         transfer = Transfer(artifacts)
+        self.occupancy = Occupancy(self.farm, Estimates(), health=self.health.of, clock=clock)
         self.backlog = Backlog(
             self.farm,
             self.qualifier,
             transfer,
-            Estimates(),
+            self.occupancy,
             health=self.health.of,
             clock=clock,
             new_id=new_uuid,
@@ -286,7 +288,7 @@ class _Parts:
         attempt = update.attempt
         failure = attempt.failure if attempt is not None and update.kind == "faulted" else None
         if attempt is not None and failure is not None and failure.cause is Cause.OUT_OF_MEMORY:
-            self.backlog.out_of_memory(update.job.spec.definition_hash, attempt.backend_id)
+            self.occupancy.out_of_memory(update.job.spec.definition_hash, attempt.backend_id)
 
     def _health_changed(self, backend_id: str, before: BackendHealth, after: BackendHealth) -> None:
         self._wake_and_tell()
@@ -303,7 +305,7 @@ class _Parts:
         if stored is None:
             return
         try:
-            self.backlog.estimates = Estimates.restore(stored)
+            self.occupancy.estimates = Estimates.restore(stored)
         except OrchestratorError as error:
             log.warning("What was learned of run times cannot be read and is learned anew: %s", error)
 
@@ -314,6 +316,6 @@ class _Parts:
 
     async def _save_estimates(self) -> None:
         try:
-            await self._settings.put(ESTIMATES_KEY, self.backlog.estimates.snapshot())
+            await self._settings.put(ESTIMATES_KEY, self.occupancy.estimates.snapshot())
         except OrchestratorError as error:
             log.warning("What was learned of run times could not be saved: %s", error)

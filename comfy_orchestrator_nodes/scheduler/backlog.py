@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from .. import placement
 from ..backend.peer import Farm, Peer
-from ..domain import LOCAL_BACKEND_ID, BackendStatus, Cause, Failure, FileRef, JobSpec, JobStatus
+from ..domain import LOCAL_BACKEND_ID, BackendStatus, Cause, Failure, FileRef, JobSpec
 from ..errors import NoBackendQualifies, NotFound, OrchestratorError
 from ..machine.backends import BackendHealth
 from ..machine.events import Placed, Unplaceable
 from ..machine.jobs import JobState, exclusions
-from ..placement import BackendView, Estimates, Explanation, JobView, Outcome, Reason, Refusal, decide, explain
+from ..placement import BackendView, Explanation, JobView, Reason, Refusal, decide, explain
 from .attempt import files_of
 from .core import Feed
-from .qualify import Needs, Qualifier
+from .occupancy import MissingBytes, Occupancy
+from .qualify import Needs, Qualifier, Signature
 from .transfer import Transfer
 
 log = logging.getLogger(__name__)
@@ -28,47 +31,37 @@ log = logging.getLogger(__name__)
 PLACEMENT_WAIT_S = 60.0
 """How long a job waits when every backend that could run it is away."""
 
+STUCK_LOOK_S = 1.0
+"""How often jobs that no backend can take are looked at again."""
+
 _PASSING = frozenset({Reason.OFFLINE, Reason.UNKNOWN, Reason.SUSPENDED, Reason.BUSY_ORCHESTRATING, Reason.LAST_RESORT})
 """Reasons that may be gone in a moment; any other stands until somebody does something."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Waiting:
     state: JobState
-    needs: Needs
     files: tuple[FileRef, ...]
-    stuck_since: float | None = None
-    """Since when no backend at all could take it."""
+    since: float
 
 
 @dataclass
-class _Placement:
-    """A job of ours on a backend."""
+class _Kind:
+    """Waiting jobs that every backend is able or unable to run alike: what speaks against each is found out once."""
 
-    backend_id: str
-    definition_key: str
-    placed_at: float
-    cold: bool
-    released: bool = False
+    needs: Needs
+    spec: JobSpec
+    """Of one of the jobs: the others differ in nothing that matters here."""
+    failed: Mapping[str, str]
+    """Backends where they failed, with the reason in words."""
+    jobs: dict[str, _Waiting] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+    stuck_since: float | None = None
+    """Since when no backend at all could take them."""
 
 
-class _MissingBytes(Mapping[str, int]):
-    """Backend id to the bytes it lacks of some files, computed only where placement asks."""
-
-    def __init__(self, transfer: Transfer, farm: Farm, files: Collection[FileRef]) -> None:
-        self._transfer, self._farm, self._files = transfer, farm, files
-
-    def __getitem__(self, backend_id: str) -> int:
-        peer = self._farm.get(backend_id)
-        if peer is None:
-            raise KeyError(backend_id)
-        return self._transfer.missing_bytes(peer, self._files)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(peer.backend.id for peer in self._farm)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self._farm)
+_KindKey: TypeAlias = tuple[Signature, str, tuple[str, ...], frozenset[str]]
 
 
 class Backlog:
@@ -79,7 +72,7 @@ class Backlog:
         farm: Farm,
         qualifier: Qualifier,
         transfer: Transfer,
-        estimates: Estimates,
+        occupancy: Occupancy,
         *,
         health: Callable[[str], BackendHealth],
         clock: Callable[[], float],
@@ -89,15 +82,16 @@ class Backlog:
         self._farm = farm
         self._qualifier = qualifier
         self._transfer = transfer
-        self.estimates = estimates
+        self._occupancy = occupancy
         self._health = health
         self._clock = clock
         self._new_id = new_id
         self._placement_wait_s = placement_wait_s
-        self._waiting: dict[str, _Waiting] = {}
+        self._index = placement.Backlog()
+        self._kinds: dict[_KindKey, _Kind] = {}
+        self._kind_of: dict[str, _KindKey] = {}
+        """Waiting job to its kind."""
         self._entering: dict[str, asyncio.Task[None]] = {}
-        self._placed: dict[str, _Placement] = {}
-        self._warm: dict[str, frozenset[str]] = {}
         self._wake = asyncio.Event()
         self._feed: Feed | None = None
         self._loop: asyncio.Task[None] | None = None
@@ -123,39 +117,27 @@ class Backlog:
     def put(self, state: JobState) -> None:
         """Add a job, or replace what is known of it."""
         job_id = state.job.id
-        self._placed.pop(job_id, None)
+        self._occupancy.leave(state)
         self._entering[job_id] = task = asyncio.create_task(self._enter(state), name=f"enter {job_id}")
         task.add_done_callback(lambda _: self._entering.pop(job_id, None))
 
     def occupy(self, state: JobState) -> None:
         """Note that a job has an attempt under way that was not placed here: one found after a restart."""
-        attempt = state.current
-        if attempt is not None and state.job.id not in self._placed:
-            self._placed[state.job.id] = _Placement(
-                attempt.backend_id, state.job.spec.definition_hash, self._clock(), cold=True
-            )
+        self._occupancy.adopt(state)
 
     def release(self, job_id: str) -> None:
         """Note that a job's backend is done with it, though its outputs are still being fetched."""
-        placement = self._placed.get(job_id)
-        if placement is not None:
-            placement.released = True
-            self.wake()
+        self._occupancy.release(job_id)
+        self.wake()
 
     def leave(self, state: JobState) -> None:
         """Note that a job is final or waits for a person, and learn from how it went."""
-        self._waiting.pop(state.job.id, None)
+        self._take_out(state.job.id)
         entering = self._entering.get(state.job.id)
         if entering is not None:
             entering.cancel()
-        placement = self._placed.pop(state.job.id, None)
-        if placement is not None and state.job.status is JobStatus.SUCCEEDED:
-            self._learn(state, placement)
+        self._occupancy.leave(state)
         self.wake()
-
-    def out_of_memory(self, definition_key: str, backend_id: str) -> None:
-        """Learn that a definition did not fit into a backend's memory."""
-        self.estimates.out_of_memory(definition_key, backend_id, self._vram(backend_id), self._clock())
 
     async def explain(self, state: JobState) -> Explanation:
         """Return where a job could go and why not elsewhere, as things stand now.
@@ -164,8 +146,10 @@ class Backlog:
             NotFound: its definition is gone.
         """
         needs = await self._qualifier.needs(state.job.spec)
-        waiting = _Waiting(state, needs, tuple(files_of(state.job)))
-        return explain(self._job_view(waiting), self._backend_views(), self.estimates, self._clock())
+        kind = _Kind(needs, state.job.spec, exclusions(state.attempts), models=needs.models)
+        kind.refused = self._refused(kind)
+        waiting = _Waiting(state, tuple(files_of(state.job)), self._clock())
+        return explain(self._job_view(kind, waiting), self._occupancy.views(), self._occupancy.estimates, self._clock())
 
     async def could_run(self, spec: JobSpec) -> bool:
         """Whether some backend could run such a job now, or may turn out to once it is reached.
@@ -194,8 +178,41 @@ class Backlog:
         except NotFound as error:
             await self._feed(state.job.id, Unplaceable(Failure(Cause.INTERNAL, str(error))))
             return
-        self._waiting[state.job.id] = _Waiting(state, needs, tuple(files_of(state.job)))
+        self._add(needs, state)
         self.wake()
+
+    def _add(self, needs: Needs, state: JobState) -> None:
+        spec, failed = state.job.spec, exclusions(state.attempts)
+        key = (needs.signature, spec.selector, spec.excluded_backends, frozenset(failed))
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = _Kind(needs, spec, failed, models=needs.models)
+            kind.refused = self._refused(kind)
+        waiting = _Waiting(state, tuple(files_of(state.job)), self._clock())
+        kind.jobs[state.job.id] = waiting
+        self._kind_of[state.job.id] = key
+        self._index.put(self._job_view(kind, waiting))
+
+    def _take_out(self, job_id: str) -> _Waiting | None:
+        self._index.discard(job_id)
+        key = self._kind_of.pop(job_id, None)
+        if key is None:
+            return None
+        kind = self._kinds[key]
+        waiting = kind.jobs.pop(job_id)
+        if not kind.jobs:
+            del self._kinds[key]
+        return waiting
+
+    def _look_again(self) -> None:
+        """Find out anew what speaks against each backend, and tell the index where that has changed."""
+        for kind in self._kinds.values():
+            refused = self._refused(kind)
+            if refused == kind.refused and kind.models == kind.needs.models:
+                continue
+            kind.refused, kind.models = refused, kind.needs.models
+            for waiting in kind.jobs.values():
+                self._index.put(self._job_view(kind, waiting))
 
     async def _run(self) -> None:
         pause_s: float | None = None
@@ -217,138 +234,73 @@ class Backlog:
 
     async def _decide_once(self) -> float | None:
         """Place what can be placed; return when to look again by itself, in seconds."""
-        if not self._waiting:
+        if not self._kind_of:
             return None
         now = self._clock()
-        views = {job_id: self._job_view(waiting) for job_id, waiting in self._waiting.items()}
-        backends = self._backend_views()
-        decision = decide(views.values(), backends, self.estimates, now)
+        self._look_again()
+        backends = self._occupancy.views()
+        decision = decide(self._index, backends, self._occupancy.estimates, now)
         for assignment in decision.assignments:
-            await self._place(assignment.job_id, assignment.backend_id, views[assignment.job_id], backends)
+            await self._place(assignment.job_id, assignment.backend_id, backends)
         pause_s = decision.again_in_s
-        if len(decision.assignments) == len(views):
-            return pause_s
-        stuck = await self._refuse_hopeless(views, backends, now)
-        return min(1.0, pause_s) if stuck and pause_s is not None else (1.0 if stuck else pause_s)
+        stuck = await self._refuse_hopeless(backends, now)
+        return min(STUCK_LOOK_S, pause_s or STUCK_LOOK_S) if stuck else pause_s
 
-    async def _place(self, job_id: str, backend_id: str, view: JobView, backends: Collection[BackendView]) -> None:
-        waiting = self._waiting.pop(job_id, None)
-        if waiting is None or self._feed is None:
+    async def _place(self, job_id: str, backend_id: str, backends: list[BackendView]) -> None:
+        view = self._index.jobs.get(job_id)
+        if view is None or self._take_out(job_id) is None or self._feed is None:
             return
-        cold = not view.models <= self._warm.get(backend_id, frozenset())
-        self._placed[job_id] = _Placement(backend_id, view.definition_key, self._clock(), cold)
-        if view.models:
-            self._warm[backend_id] = view.models
-        why = explain(view, list(backends), self.estimates, self._clock()).to_json()
+        self._occupancy.place(view, backend_id)
+        why = explain(view, backends, self._occupancy.estimates, self._clock()).to_json()
         await self._feed(job_id, Placed(self._new_id(), self._new_id(), backend_id, {"explanation": why}))
 
-    async def _refuse_hopeless(self, views: Mapping[str, JobView], backends: list[BackendView], now: float) -> bool:
+    async def _refuse_hopeless(self, backends: list[BackendView], now: float) -> bool:
         """End jobs that no backend will run; return whether others are stuck that may still be helped by waiting."""
         stuck = False
-        for job_id, waiting in list(self._waiting.items()):
-            view = views.get(job_id)
-            if view is None:
-                continue
-            explanation = explain(view, backends, self.estimates, now)
+        for kind in list(self._kinds.values()):
+            sample = self._index.jobs[next(iter(kind.jobs))]
+            explanation = explain(sample, backends, self._occupancy.estimates, now)
             if explanation.candidates:
-                waiting.stuck_since = None
+                kind.stuck_since = None
                 continue
-            waiting.stuck_since = waiting.stuck_since or now
+            since = kind.stuck_since = kind.stuck_since or now
             passing = any(refusal.reason in _PASSING for refusal in explanation.refusals.values())
-            if passing and now - waiting.stuck_since < self._placement_wait_s:
-                stuck = True
-                continue
-            del self._waiting[job_id]
-            error = NoBackendQualifies(explanation.by_name())
-            if self._feed is not None:
-                await self._feed(job_id, Unplaceable(Failure(Cause.NO_BACKEND, str(error))))
+            failure = Failure(Cause.NO_BACKEND, str(NoBackendQualifies(explanation.by_name())))
+            for job_id, waiting in list(kind.jobs.items()):
+                if passing and now - max(since, waiting.since) < self._placement_wait_s:
+                    stuck = True
+                    continue
+                self._take_out(job_id)
+                if self._feed is not None:
+                    await self._feed(job_id, Unplaceable(failure))
         return stuck
 
     # --- views
 
-    def _job_view(self, waiting: _Waiting) -> JobView:
+    def _job_view(self, kind: _Kind, waiting: _Waiting) -> JobView:
         job = waiting.state.job
         return JobView(
             id=job.id,
             definition_key=job.spec.definition_hash,
-            models=waiting.needs.models,
+            models=kind.models,
             priority=job.spec.priority,
             queued_at=job.created_at,
-            refused=self._refused(waiting),
-            transfer_bytes=_MissingBytes(self._transfer, self._farm, waiting.files) if waiting.files else {},
+            refused=kind.refused,
+            transfer_bytes=MissingBytes(self._transfer, self._farm, waiting.files) if waiting.files else {},
         )
 
-    def _refused(self, waiting: _Waiting) -> dict[str, Refusal]:
-        spec = waiting.state.job.spec
-        failed = exclusions(waiting.state.attempts)
+    def _refused(self, kind: _Kind) -> dict[str, Refusal]:
         refused: dict[str, Refusal] = {}
         for peer in self._farm:
             backend_id = peer.backend.id
-            reason = _by_choice(peer, spec.selector, spec.excluded_backends)
-            if reason is None and backend_id in failed:
-                reason = Refusal(Reason.EXCLUDED, f"it {failed[backend_id]} in an earlier attempt")
+            reason = _by_choice(peer, kind.spec.selector, kind.spec.excluded_backends)
+            if reason is None and backend_id in kind.failed:
+                reason = Refusal(Reason.EXCLUDED, f"it {kind.failed[backend_id]} in an earlier attempt")
             if reason is None and self._health(backend_id).usable:
-                reason = self._qualifier.refusal(waiting.needs, peer)
+                reason = self._qualifier.refusal(kind.needs, peer)
             if reason is not None:
                 refused[backend_id] = reason
         return refused
-
-    def _backend_views(self) -> list[BackendView]:
-        now = self._clock()
-        ours: dict[str, list[_Placement]] = {}
-        for placement in self._placed.values():
-            if not placement.released:
-                ours.setdefault(placement.backend_id, []).append(placement)
-        return [self._backend_view(peer, ours.get(peer.backend.id, []), now) for peer in self._farm]
-
-    def _backend_view(self, peer: Peer, ours: list[_Placement], now: float) -> BackendView:
-        backend_id = peer.backend.id
-        health = self._health(backend_id)
-        remaining = (
-            self.estimates.remaining_s(p.definition_key, backend_id, cold=p.cold, elapsed_s=now - p.placed_at)
-            for p in ours
-        )
-        foreign = max(0, peer.queue_remaining - peer.in_flight)
-        gpus = peer.capabilities.gpus if peer.capabilities is not None else ()
-        return BackendView(
-            id=backend_id,
-            name=peer.backend.name,
-            status=health.status if peer.capabilities is not None else _unready(health.status),
-            slots_free=0 if ours else 1,
-            in_flight=len(ours),
-            busy_s=sum(remaining),
-            foreign_queue=foreign,
-            warm=frozenset() if foreign else self._warm.get(backend_id, frozenset()),
-            vram_bytes=self._vram(backend_id),
-            gpu=gpus[0].name if gpus else "",
-            busy_orchestrating=peer.orchestrating,
-            last_resort=backend_id == LOCAL_BACKEND_ID,
-        )
-
-    def _vram(self, backend_id: str) -> int | None:
-        peer = self._farm.get(backend_id)
-        if peer is None or peer.capabilities is None or not peer.capabilities.gpus:
-            return None
-        return max(gpu.vram_total_bytes for gpu in peer.capabilities.gpus)
-
-    def _learn(self, state: JobState, placement: _Placement) -> None:
-        attempt = state.attempts[-1] if state.attempts else None
-        if attempt is None or attempt.started_at is None or attempt.ended_at is None:
-            return
-        self.estimates.observe(
-            Outcome(
-                placement.definition_key,
-                placement.backend_id,
-                elapsed_s=attempt.ended_at - attempt.started_at,
-                cold=placement.cold,
-                vram_bytes=self._vram(placement.backend_id),
-            )
-        )
-
-
-def _unready(status: BackendStatus) -> BackendStatus:
-    """A backend that answers, but has not said yet what it is, is not used yet."""
-    return BackendStatus.UNKNOWN if status in (BackendStatus.ONLINE, BackendStatus.DEGRADED) else status
 
 
 def _by_choice(peer: Peer, selector: str, excluded: Collection[str]) -> Refusal | None:
