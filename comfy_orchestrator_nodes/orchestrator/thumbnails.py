@@ -30,7 +30,10 @@ MAX_SOURCE_PIXELS = 128 << 20
 """Larger images are not decoded for a thumbnail: it would take over 400 MB."""
 
 PAUSE_S = 1.0
-"""The least time between two thumbnails: however fast jobs end, making them costs next to nothing."""
+"""The least time between two thumbnails."""
+
+MAX_SHARE = 0.1
+"""How much of one core they may take, however fast jobs end and however large their images are."""
 
 _QUALITY = 80
 _UNREADABLE = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, Image.DecompressionBombError)
@@ -101,6 +104,7 @@ class Thumbnails:
             _delete(known.path)
 
     async def _make_all(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await self._work.wait()
             definition_id, ref = next(iter(self._waiting.items()))
@@ -108,6 +112,7 @@ class Thumbnails:
             if not self._waiting:
                 self._work.clear()
             self._removed.clear()
+            started = loop.time()
             try:
                 await self._make(definition_id, ref)
             except (OrchestratorError, *_UNREADABLE) as error:
@@ -115,7 +120,7 @@ class Thumbnails:
             except Exception:
                 # A task boundary: nobody awaits this task, and the next result may do.
                 log.exception("Making a thumbnail of the last result of %s failed unexpectedly", definition_id)
-            await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(max(self._pause_s, (loop.time() - started) * (1 / MAX_SHARE - 1)))
 
     async def _make(self, definition_id: str, ref: FileRef) -> None:
         made = await asyncio.to_thread(self._store, definition_id, ref)
