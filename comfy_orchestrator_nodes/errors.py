@@ -10,6 +10,8 @@
     │   ├── InvalidNodeInfo         an entry of /object_info is unreadable
     │   ├── BindingFailed           values do not fit a definition's parameters
     │   ├── InvalidUrl              a backend's base URL is unusable
+    │   ├── InvalidExpression       a Condition's text cannot be read
+    │   ├── EvaluationFailed        a Condition has no result for its values
     │   └── UnsupportedValue        no carrier can move a value of this type
     ├── NotFound                    no such backend, definition, job, run or artifact
     ├── Unavailable                 this server does not orchestrate, or not yet
@@ -123,6 +125,18 @@ class InvalidUrl(InvalidRequest):
     """A backend's base URL is not an http(s) URL that can be used."""
 
     code = "invalid_url"
+
+
+class InvalidExpression(InvalidRequest):
+    """A Condition's expression cannot be read; ``details()`` holds the ``position`` (from 0) of what is wrong."""
+
+    code = "invalid_expression"
+
+
+class EvaluationFailed(InvalidRequest):
+    """A Condition's expression has no result for the values it met, or needs too much; ``position`` tells where."""
+
+    code = "evaluation_failed"
 
 
 class UnsupportedValue(InvalidRequest):

@@ -1,0 +1,10 @@
+"""The expression language of Condition nodes: small, typed, without loops or access to Python. Pure.
+
+``a.width < 1024 and not b.is_blank`` is read by a parser of its own (``parser.py``) into nodes of its own
+(``tree.py``) and evaluated over plain values (``evaluate.py``). The language is told in ``docs/conditions.md``.
+"""
+
+from .condition import Condition, compile_condition
+from .values import FIELDS, Fields, Plain
+
+__all__ = ["FIELDS", "Condition", "Fields", "Plain", "compile_condition"]
