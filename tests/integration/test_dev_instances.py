@@ -21,13 +21,13 @@ from tools.devtools.paths import ROOT
 pytestmark = pytest.mark.comfy
 
 PARENT = """
-import sys, tempfile, time
+import sys, threading
 from pathlib import Path
 from tools.devtools.environments import find_comfyui
 from tools.devtools.instances import Farm
 (instance,) = Farm(find_comfyui(), Path(sys.argv[1])).plain("orphan")
 print(instance.pid, flush=True)
-time.sleep(600)
+threading.Event().wait()
 """
 
 

@@ -43,7 +43,7 @@ except KeyboardInterrupt:
 """
 
 PARENT = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from tools.devtools.environments import ComfyUI
 from tools.devtools.instances import Farm, Spec
@@ -52,7 +52,7 @@ running, frozen = farm.start(Spec("running"), Spec("frozen"))
 pids = [running.pid, frozen.pid]
 frozen.sigstop()
 print(*pids, flush=True)
-time.sleep(600)
+threading.Event().wait()
 """
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot freeze a process")
