@@ -18,6 +18,7 @@ class Console:
         self._err = err
         self.as_json = as_json
         self._live = err.isatty()
+        self._watched = out.isatty()
         self._drawn = 0
         """How many characters the progress line has at this moment."""
         self._told = ""
@@ -25,7 +26,7 @@ class Console:
     def text(self, text: str) -> None:
         """Print a line of the result; nothing with ``as_json``."""
         if not self.as_json:
-            self._out.write(f"{text}\n")
+            self._out.write(f"{_harmless(text) if self._watched else text}\n")
             self._out.flush()
 
     def document(self, value: Any) -> None:
@@ -48,7 +49,7 @@ class Console:
     def note(self, text: str) -> None:
         """Say something about the way there, on a line of its own."""
         self.clear()
-        self._err.write(f"{text}\n")
+        self._err.write(f"{_harmless(text)}\n")
         self._err.flush()
 
     def progress(self, done_ratio: float | None, text: str) -> None:
@@ -58,7 +59,7 @@ class Console:
                 self._told = text
                 self.note(text)
             return
-        line = f"{_bar(done_ratio)} {text}"
+        line = f"{_bar(done_ratio)} {_one_line(text)}"
         line = line[: max(20, shutil.get_terminal_size().columns - 1)]
         self._err.write("\r" + line.ljust(self._drawn))
         self._err.flush()
@@ -78,6 +79,11 @@ def _bar(done_ratio: float | None) -> str:
     ratio = min(1.0, max(0.0, done_ratio))
     done = round(ratio * _BAR_CELLS)
     return f"[{'#' * done}{'-' * (_BAR_CELLS - done)}] {ratio:4.0%}"
+
+
+def _harmless(text: str) -> str:
+    """Return a text without what would command a terminal: messages and results come from other machines."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "?" for character in text)
 
 
 def _one_line(text: str) -> str:

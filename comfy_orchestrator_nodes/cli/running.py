@@ -43,7 +43,8 @@ async def run(arguments: argparse.Namespace, console: Console, master: Master) -
     try:
         job = await _follow(master, job, console)
         saved = await results.save(master, job["outputs"], Path(arguments.out))
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        # Before Python 3.11 the interrupt itself may strike in here.
         await _cancel(master, job["id"], console)
         raise
     return _report(job, saved, console)
@@ -74,7 +75,7 @@ async def _submit(master: Master, body: dict[str, Json], console: Console) -> di
     submitting = asyncio.ensure_future(master.post("/jobs", body))
     try:
         return await asyncio.shield(submitting)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         done, _ = await asyncio.wait({submitting}, timeout=_FAREWELL_S)
         if done and submitting.exception() is None:
             await _cancel(master, submitting.result()["id"], console)

@@ -25,8 +25,8 @@ async def described(farm: Farm, classes: Collection[str]) -> dict[str, NodeInfo]
     found: dict[str, NodeInfo] = {}
     for peer in informants(farm):
         wanted = set(classes) - found.keys()
-        if not wanted:
-            break
+        if peer.capabilities is not None:
+            wanted &= peer.capabilities.node_classes
         try:
             found |= await peer.infos.many(wanted)
         except BackendError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..backend.peer import Farm
-from ..domain import Definition, Output, Parameter, Prompt
+from ..domain import LOCAL_BACKEND_ID, Definition, Output, Parameter, Prompt
 from ..errors import BackendError, ConversionFailed, InvalidDocument, Unavailable
 from ..workflow.bundle import Bundle
 from ..workflow.convert import to_prompt
@@ -132,36 +132,44 @@ class Documents:
         )
 
     async def _convert(self, workflow: Mapping[str, Any]) -> tuple[Prompt, tuple[str, ...]]:
-        """Convert by this server's node classes, and by those of other backends where it lacks some.
+        """Convert by this server's node classes, with those of other backends that it lacks.
 
         Raises:
             ConversionFailed: as ``to_prompt``.
             Unavailable: no server answered.
         """
-        types = node_types(workflow)
-        object_info: dict[str, Any] = {}
-        failure: ConversionFailed | None = None
-        silence: BackendError | None = None
+        object_info, silent = await self._object_info(node_types(workflow))
+        if not object_info:
+            raise Unavailable(
+                "The workflow cannot be converted, because no server says what its nodes are "
+                f"({'; '.join(silent) or 'none is known'}). Try again once this ComfyUI is up, or save the workflow in "
+                "API format."
+            )
+        try:
+            return await asyncio.to_thread(_converted, workflow, object_info)
+        except ConversionFailed as error:
+            if not silent:
+                raise
+            raise ConversionFailed(
+                [*error.reasons, *(f"not every server was heard: {why}" for why in silent)]
+            ) from None
+
+    async def _object_info(self, types: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
+        """Return all node classes of this server, those of the types that only others have, and who was silent."""
+        found: dict[str, Any] = {}
+        silent: list[str] = []
         for peer in informants(self._farm):
             try:
-                classes = await peer.infos.all()
+                if peer.backend.id == LOCAL_BACKEND_ID:
+                    infos = await peer.infos.all()
+                else:
+                    known = peer.capabilities.node_classes if peer.capabilities is not None else frozenset()
+                    infos = await peer.infos.many((types & known) - found.keys())
             except BackendError as error:
-                silence = error
+                silent.append(str(error))
                 continue
-            news = {name: info.raw for name, info in classes.items() if name not in object_info}
-            if failure is not None and not types & news.keys():
-                continue
-            object_info |= news
-            try:
-                return await asyncio.to_thread(_converted, workflow, object_info)
-            except ConversionFailed as error:
-                failure = error
-        if failure is not None:
-            raise failure
-        raise Unavailable(
-            "The workflow cannot be converted, because no server says what its nodes are "
-            f"({silence or 'none is known'}). Try again once this ComfyUI is up, or save the workflow in API format."
-        )
+            found |= {name: info.raw for name, info in infos.items() if name not in found}
+        return found, silent
 
 
 def _converted(workflow: Mapping[str, Any], object_info: Mapping[str, Any]) -> tuple[Prompt, tuple[str, ...]]:

@@ -42,10 +42,15 @@ def with_renamed_document(workflow: Mapping[str, Json], names: Mapping[str, str]
 
 def node_types(workflow: Mapping[str, Json]) -> frozenset[str]:
     """Return the types of all nodes of a UI-format document, those in its subgraphs included."""
-    definitions = workflow.get("definitions")
-    subgraphs = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
-    graphs = [workflow, *(subgraphs if isinstance(subgraphs, list) else ())]
-    return frozenset(type_ for graph in graphs for type_ in _types(graph))
+    found: set[str] = set()
+    waiting: list[Json] = [workflow]
+    while waiting:
+        graph = waiting.pop()
+        found.update(_types(graph))
+        definitions = graph.get("definitions") if isinstance(graph, Mapping) else None
+        subgraphs = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
+        waiting += subgraphs if isinstance(subgraphs, list) else ()
+    return frozenset(found)
 
 
 def _types(graph: Json) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from comfy_orchestrator_nodes.api import guard
 from comfy_orchestrator_nodes.api.schemas import PREFIX
 from comfy_orchestrator_nodes.cli import master as cli_master
 from comfy_orchestrator_nodes.cli.arguments import STATUSES, parse
+from comfy_orchestrator_nodes.cli.console import Console
 from comfy_orchestrator_nodes.cli.failures import Exit
 from comfy_orchestrator_nodes.domain import JobStatus
 from tests.fakes.fake_comfy import FakeComfy
@@ -225,3 +227,40 @@ def test_it_starts_without_anything_but_aiohttp_from_a_clone() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "exit codes:" in done.stdout
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_that_leaves_nothing_behind() -> None:
+    err = Terminal()
+    console = Console(io.StringIO(), err)
+    console.progress(None, "queued")
+    console.progress(0.5, "running on a very long name")
+    console.progress(1.0, "done")
+    console.note("Saved.")
+
+    shown = err.getvalue()
+    assert "[############------------]  50% running on a very long name" in shown
+    line = ""
+    for part in shown.split("\r"):
+        line = part + line[len(part) :]
+    assert line.strip() == "Saved."
+
+
+def test_no_message_from_afar_commands_the_terminal() -> None:
+    out, err = Terminal(), Terminal()
+    console = Console(out, err)
+    console.text("a\x1b[2Jb")
+    console.note("a\x1b]0;title\x07b\nc")
+    console.progress(0.1, "a\rb\x1b[1A")
+    console.table(("name",), [("x\x1b[31m\ny",)])
+    assert "\x1b" not in out.getvalue() + err.getvalue()
+    assert "\x07" not in err.getvalue()
+    piped = io.StringIO()
+    Console(piped, err).text("a\x1b[2Jb")
+    assert piped.getvalue() == "a\x1b[2Jb\n"
