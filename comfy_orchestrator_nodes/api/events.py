@@ -1,7 +1,8 @@
 """What happens, told to the browsers: ``orchestrator.*`` messages over ComfyUI's own socket, few and batched.
 
 However many jobs run, a tab gets at most ``1 / TICK_S`` messages of each kind a second: progress as the latest state of
-each job, changes in their order. Previews go only to those who asked for them, at most one per job and tick.
+each job, changes in their order. Previews go only to those who asked for them, the latest of each job, and at most
+``PREVIEWS_PER_TICK`` at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 """The least time between two batches."""
+
+PREVIEWS_PER_TICK = 4
+"""Of how many jobs previews are sent at once; the others take their turn."""
 
 WATCH_S = 300.0
 """How long a tab that asked for previews gets them unless it asks again: tabs are closed without a word."""
@@ -72,6 +76,8 @@ class BrowserEvents:
         """Begin to tell what happens in a service."""
         self._service = service
         self._unsubscribe = service.orchestrator.subscribe(self)
+        # What changed while the service was being opened could not be told yet.
+        self.backends_changed()
 
     async def detach(self) -> None:
         """Tell nothing more."""
@@ -181,28 +187,39 @@ class BrowserEvents:
             self._send("orchestrator.progress", {"jobs": [dict(job) for job in jobs]}, None)
 
     def _send_previews(self) -> None:
-        previews, self._previews = self._previews, {}
         now = self._clock()
         self._watches = {client: watch for client, watch in self._watches.items() if watch.until > now}
-        for job_id, preview in previews.items():
-            clients = {c for c, watch in self._watches.items() if watch.everything or job_id in watch.jobs}
-            if job_id in self._owners:
-                clients.add(self._owners[job_id])
-            if not clients:
-                continue
-            data = {
-                "job_id": job_id,
-                "backend_id": preview.backend_id,
-                "media_type": preview.media_type,
-                "image": base64.b64encode(preview.image).decode(),
-            }
-            for client in sorted(clients):
-                self._send("orchestrator.preview", data, client)
+        sent = 0
+        for job_id in list(self._previews):
+            if sent == PREVIEWS_PER_TICK:
+                self._tick_soon()
+                return
+            preview = self._previews.pop(job_id)
+            clients = self._clients_of(job_id)
+            if clients:
+                self._send_preview(preview, clients)
+                sent += 1
+
+    def _clients_of(self, job_id: str) -> list[str]:
+        clients = {c for c, watch in self._watches.items() if watch.everything or job_id in watch.jobs}
+        if job_id in self._owners:
+            clients.add(self._owners[job_id])
+        return sorted(clients)
+
+    def _send_preview(self, preview: JobPreviewed, clients: list[str]) -> None:
+        data = {
+            "job_id": preview.job_id,
+            "backend_id": preview.backend_id,
+            "media_type": preview.media_type,
+            "image": base64.b64encode(preview.image).decode(),
+        }
+        for client in clients:
+            self._send("orchestrator.preview", data, client)
 
     def _send_backends(self) -> None:
-        changed, self._backends_changed = self._backends_changed, False
-        if not changed or self._service is None:
+        if not self._backends_changed or self._service is None:
             return
+        self._backends_changed = False
         shown = [BackendView.of(state).model_dump(mode="json") for state in self._service.registry.list()]
         self._send("orchestrator.backends", {"backends": shown}, None)
 

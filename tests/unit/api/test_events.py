@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from comfy_orchestrator_nodes.api import BrowserEvents
-from comfy_orchestrator_nodes.api.events import TICK_S, WATCH_S
+from comfy_orchestrator_nodes.api.events import PREVIEWS_PER_TICK, TICK_S, WATCH_S
 from comfy_orchestrator_nodes.domain import Attempt, AttemptStatus, Job, JobSpec, JobStatus, Run, RunStatus
 from comfy_orchestrator_nodes.orchestrator.jobs import Request
 from comfy_orchestrator_nodes.scheduler.updates import JobChanged, JobPreviewed, JobProgressed
@@ -117,6 +117,18 @@ async def test_of_many_previews_of_a_job_the_latest_is_sent(outbox: Outbox) -> N
         events(replace(PREVIEW, image=bytes([number])))
     (preview,) = await _told(outbox, "orchestrator.preview")
     assert base64.b64decode(preview["image"]) == bytes([49])
+    await events.detach()
+
+
+async def test_previews_of_many_jobs_take_turns(outbox: Outbox) -> None:
+    events = BrowserEvents(outbox.send)
+    events.watch("tab", everything=True)
+    for job in range(3 * PREVIEWS_PER_TICK):
+        events(replace(PREVIEW, job_id=f"j{job}"))
+    started = time.monotonic()
+    previews = await _told(outbox, "orchestrator.preview", 3 * PREVIEWS_PER_TICK)
+    assert [preview["job_id"] for preview in previews] == [f"j{job}" for job in range(3 * PREVIEWS_PER_TICK)]
+    assert time.monotonic() - started > TICK_S
     await events.detach()
 
 
