@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from tests.support.processes import is_gone, left_after
 from tools.devtools.environments import ComfyUI
 from tools.devtools.instances import Farm, Spec
 from tools.devtools.pack import Install
@@ -34,13 +33,6 @@ threading.Event().wait()
 def get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_a_plain_peer_and_a_master_run_side_by_side_from_one_source(comfy_farm: Farm) -> None:
@@ -76,7 +68,4 @@ def test_a_real_comfyui_ends_with_a_parent_that_is_killed(comfyui: ComfyUI, tmp_
         pid = int(parent.stdout.readline())
         assert not is_gone(pid)
         parent.kill()
-    deadline = time.monotonic() + 20
-    while not is_gone(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert is_gone(pid)
+    assert left_after([pid], timeout_s=30) == []

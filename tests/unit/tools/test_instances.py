@@ -5,14 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.support.processes import is_gone, left_after
 from tools.devtools.environments import ComfyUI
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Instance, InstanceDied, Spec
@@ -55,6 +54,8 @@ print(*pids, flush=True)
 threading.Event().wait()
 """
 
+TIMEOUT_S = 30.0
+
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot freeze a process")
 
 
@@ -76,21 +77,6 @@ def answers(instance: Instance, timeout_s: float = 2.0) -> bool:
             return True
     except OSError:
         return False
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
-def wait_until_gone(pids: list[int], timeout_s: float = 20.0) -> list[int]:
-    """Return those that are still there after the time."""
-    deadline = time.monotonic() + timeout_s
-    while (left := [pid for pid in pids if not is_gone(pid)]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return left
 
 
 def test_instances_started_together_have_folders_and_ports_of_their_own(farm: Farm) -> None:
@@ -183,7 +169,7 @@ def test_a_frozen_instance_can_be_stopped(farm: Farm) -> None:
 def test_a_closed_farm_leaves_neither_processes_nor_folders(farm: Farm) -> None:
     pids = [instance.pid for instance in farm.plain("a", "b")]
     farm.close()
-    assert wait_until_gone([pid for pid in pids if pid]) == []
+    assert left_after([pid for pid in pids if pid], TIMEOUT_S) == []
     assert not farm.directory.exists()
 
 
@@ -195,4 +181,4 @@ def test_no_instance_outlives_a_parent_that_is_killed(source: Path) -> None:
         assert len(pids) == 2
         assert not any(is_gone(pid) for pid in pids)
         parent.send_signal(signal.SIGKILL)
-    assert wait_until_gone(pids) == []
+    assert left_after(pids, TIMEOUT_S) == []
