@@ -287,6 +287,8 @@ class Cause(str, Enum):
     EXECUTION_ERROR = "execution_error"
     INTERRUPTED = "interrupted"
     STALLED = "stalled"
+    BUSY = "busy"
+    """Its queue turned out to be held by a meta-graph, which may wait for us; the prompt was taken back unrun."""
     OUTPUT_INVALID = "output_invalid"
     CANCELLED = "cancelled"
     NO_BACKEND = "no_backend"

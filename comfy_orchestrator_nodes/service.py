@@ -12,12 +12,13 @@ from pathlib import Path
 
 from . import __version__
 from .backend.client import ComfyClient
+from .backend.http import Timeouts
 from .backend.object_info import ObjectInfoCache
 from .backend.peer import Farm, Peer
 from .domain import Backend, Cause, Definition
 from .errors import OrchestratorError
 from .health import HealthMonitor, ProbeTimes
-from .machine.backends import BackendHealth
+from .machine.backends import BackendHealth, JobFaulted
 from .orchestrator.backends import BackendRegistry
 from .orchestrator.documents import Documents
 from .orchestrator.exchange import Exchange
@@ -53,6 +54,12 @@ ESTIMATES_KEY = "placement.estimates"
 SAVE_ESTIMATES_S = 60.0
 
 
+_BACKENDS_FAULT = frozenset(
+    {Cause.UNREACHABLE, Cause.SUBMIT_UNANSWERED, Cause.VANISHED, Cause.STALLED, Cause.OUTPUT_INVALID}
+)
+"""Causes that speak against a backend: enough of them in a row and it is suspended."""
+
+
 def new_uuid() -> str:
     """Return a lower-case UUID: what newer ComfyUI versions demand of a prompt_id."""
     return str(uuid.uuid4())
@@ -67,6 +74,7 @@ class Settings:
     decision_limit_s: float = DECISION_LIMIT_S
     patience: Patience = field(default_factory=Patience)
     probes: ProbeTimes = field(default_factory=ProbeTimes)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,7 @@ class _Parts:
         backends_changed: Callable[[], None],
     ) -> None:
         self._clock = clock
+        self._timeouts = settings.timeouts
         self._backends_changed = backends_changed
         jobs, attempts = JobRepository(database), AttemptRepository(database)
         self._settings = SettingRepository(database)
@@ -175,7 +184,7 @@ class _Parts:
             new_id=new_uuid,
             placement_wait_s=settings.placement_wait_s,
         )
-        executor = AttemptExecutor(
+        self.executor = executor = AttemptExecutor(
             self.farm,
             transfer,
             self._definition,
@@ -243,7 +252,7 @@ class _Parts:
         await self.thumbnails.start()
         self.orchestrator.subscribe(self.thumbnails)
         await self.registry.start(local)
-        self.backlog.start(self.scheduler.feed)
+        self.backlog.start(self.scheduler.feed_or_abandon)
         await self.orchestrator.start()
         self._saver = asyncio.create_task(self._save_estimates_regularly(), name="save estimates")
 
@@ -254,6 +263,7 @@ class _Parts:
         await self.thumbnails.close()
         await self.backlog.close()
         await self.scheduler.close()
+        await self.executor.close()
         await self.orchestrator.close()
         await self.qualifier.close()
         await self.health.close()
@@ -261,7 +271,7 @@ class _Parts:
         await self._save_estimates()
 
     def _open_peer(self, backend: Backend) -> Peer:
-        client = ComfyClient(backend)
+        client = ComfyClient(backend, timeouts=self._timeouts)
         peer = Peer(backend, client, ObjectInfoCache(client))
         peer.on_status = self._wake
         return peer
@@ -281,14 +291,19 @@ class _Parts:
 
     def _publish(self, update: JobUpdate) -> None:
         if isinstance(update, JobChanged):
-            self._learn_memory(update)
+            self._learn_from(update)
         self.orchestrator.publish(update)
 
-    def _learn_memory(self, update: JobChanged) -> None:
+    def _learn_from(self, update: JobChanged) -> None:
+        """Pass on what an attempt's failure says about its backend."""
         attempt = update.attempt
         failure = attempt.failure if attempt is not None and update.kind == "faulted" else None
-        if attempt is not None and failure is not None and failure.cause is Cause.OUT_OF_MEMORY:
+        if attempt is None or failure is None:
+            return
+        if failure.cause is Cause.OUT_OF_MEMORY:
             self.occupancy.out_of_memory(update.job.spec.definition_hash, attempt.backend_id)
+        if failure.cause in _BACKENDS_FAULT:
+            self.health.report(attempt.backend_id, JobFaulted(failure.message))
 
     def _health_changed(self, backend_id: str, before: BackendHealth, after: BackendHealth) -> None:
         self._wake_and_tell()

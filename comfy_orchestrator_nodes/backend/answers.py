@@ -18,8 +18,8 @@ from .results import NodeError, NodeOutput, RemoteFile, parse_error, parse_outpu
 
 Version: TypeAlias = tuple[int, ...]
 
-ORCHESTRATOR_PREFIX = "Orchestrator"
-"""What the class types of this pack's nodes start with."""
+REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
+"""The node class that makes a prompt a meta-graph, and a ComfyUI a possible orchestrator of others."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class QueuedPrompt:
 
     @property
     def orchestrates(self) -> bool:
-        """Whether it holds nodes of this pack, so that it may wait for other backends while it runs."""
-        return any(class_type.startswith(ORCHESTRATOR_PREFIX) for class_type in self.class_types)
+        """Whether it is a meta-graph, so that it may wait for other backends while it runs."""
+        return REMOTE_WORKFLOW in self.class_types
 
 
 @dataclass(frozen=True)

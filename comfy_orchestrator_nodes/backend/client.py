@@ -210,7 +210,7 @@ class ComfyClient:
                 return CancelOutcome.STOPPING if cancelled else CancelOutcome.NOT_QUEUED
         where = await self.find(prompt_id)
         if where.place is Place.PENDING:
-            await self._http.post("/queue", {"delete": [prompt_id]})
+            await self.dequeue(prompt_id)
             where = await self.find(prompt_id)
             if where.place is Place.ABSENT:
                 return CancelOutcome.DEQUEUED
@@ -221,6 +221,10 @@ class ComfyClient:
             return CancelOutcome.UNSUPPORTED
         await self._http.post("/interrupt", {"prompt_id": prompt_id})
         return CancelOutcome.STOPPING
+
+    async def dequeue(self, prompt_id: str) -> None:
+        """Take a prompt out of the queue if it waits there; one that runs, even under the same id, goes on."""
+        await self._http.post("/queue", {"delete": [prompt_id]})
 
     async def free(self, *, unload_models: bool = True, free_memory: bool = True) -> None:
         """Ask the backend to unload its models and drop its caches once it is idle."""

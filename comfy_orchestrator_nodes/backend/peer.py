@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from ..domain import Backend, Capabilities
 from ..errors import BackendError, BackendUnreachable
+from .answers import REMOTE_WORKFLOW
 from .client import ComfyClient
 from .messages import Connected, Disconnected, Message, Status
 from .object_info import ObjectInfoCache
@@ -17,11 +18,11 @@ from .results import RemoteFile
 
 log = logging.getLogger(__name__)
 
+FAREWELL_S = 3.0
+"""How long a backend that is removed may take to let go of a prompt of ours."""
+
 VERSION_CHECK_S = 60.0
 """How often a backend that answers its probes is asked for its version."""
-
-REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
-"""The node class that makes a ComfyUI a possible orchestrator of others."""
 
 Inbox: TypeAlias = "asyncio.Queue[Message]"
 """The messages of one prompt, with every Connected, Disconnected and Status of its backend in between."""
@@ -136,19 +137,34 @@ class Peer:
         try:
             yield inbox
         finally:
-            del self._inboxes[prompt_id]
+            # Whoever follows the prompt next may have come already.
+            if self._inboxes.get(prompt_id) is inbox:
+                del self._inboxes[prompt_id]
 
-    async def close(self) -> None:
-        """Close the socket and the connections; whoever follows a prompt there is told."""
+    async def close(self, *, withdraw: bool = False) -> None:
+        """Close the socket and the connections; whoever follows a prompt there is told.
+
+        Args:
+            withdraw: remove those prompts from the backend, as far as it answers soon: nobody will ask for them again.
+        """
         self.closed = True
+        followed = list(self._inboxes)
         for inbox in self._inboxes.values():
             inbox.put_nowait(Disconnected(BackendUnreachable(self.backend.name, "it was removed or edited")))
+        if withdraw and followed:
+            await asyncio.wait([asyncio.ensure_future(self._withdraw(prompt_id)) for prompt_id in followed])
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
         for upload in self.held.values():
             upload.cancel()
         await self.client.aclose()
+
+    async def _withdraw(self, prompt_id: str) -> None:
+        try:
+            await asyncio.wait_for(self.client.cancel(prompt_id), FAREWELL_S)
+        except (BackendError, asyncio.TimeoutError) as error:
+            log.warning("%s may still run %s, which nobody waits for: %s", self.backend.name, prompt_id, error)
 
     async def _listen(self) -> None:
         async for message in self.client.listen():
@@ -208,14 +224,14 @@ class Farm:
         if _terms(peer.backend) == _terms(backend):
             peer.backend = backend
             return peer
-        await self.remove(backend.id)
+        await self.remove(backend.id, withdraw=True)
         return self.add(backend)
 
-    async def remove(self, backend_id: str) -> None:
-        """Stop to work with a backend; a no-op if it is unknown."""
+    async def remove(self, backend_id: str, *, withdraw: bool = False) -> None:
+        """Stop to work with a backend; a no-op if it is unknown. ``withdraw`` also removes our prompts from it."""
         peer = self._peers.pop(backend_id, None)
         if peer is not None:
-            await peer.close()
+            await peer.close(withdraw=withdraw)
 
     async def close(self) -> None:
         """Close every peer."""

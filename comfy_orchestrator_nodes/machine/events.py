@@ -101,9 +101,10 @@ class CancelRequested:
 
 @dataclass(frozen=True)
 class CancelConfirmed:
-    """The backend no longer has the prompt, or never will."""
+    """The backend no longer has the prompt, or never will; ``certain`` is False when it could not be asked."""
 
     attempt_id: str
+    certain: bool = True
 
 
 @dataclass(frozen=True)

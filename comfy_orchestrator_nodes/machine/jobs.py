@@ -91,6 +91,9 @@ _NEVER_AGAIN_THERE = {
     Cause.OUTPUT_INVALID: "returned an unusable output",
 }
 
+DISOWNED = frozenset({Cause.SUBMIT_UNANSWERED, Cause.VANISHED, Cause.STALLED})
+"""Causes for which an attempt is given up while its backend may still have the prompt, or may yet get it."""
+
 _REMOTE_ERRORS_ALLOWED = 2
 """An execution error is tried once elsewhere; failing the same way twice, the fault is the workflow's."""
 
@@ -316,7 +319,7 @@ def _faulted(state: JobState, event: Faulted, now: float) -> Step:
     aftermath: tuple[Instruction, ...] = ()
     if event.failure.cause is Cause.OUT_OF_MEMORY:
         aftermath = (FreeMemory(attempt.backend_id),)
-    if event.failure.cause in (Cause.SUBMIT_UNANSWERED, Cause.VANISHED, Cause.STALLED):
+    if event.failure.cause in DISOWNED:
         aftermath = (Disown(attempt),)
     if event.failure.cause is Cause.INTERNAL or _used_up(after):
         step = _give_up(after, event.failure, now, (attempt,))
@@ -343,8 +346,13 @@ def _cancel_again(state: JobState, event: CancelRequested, now: float) -> Step:
 
 def _cancelled(state: JobState, event: CancelConfirmed | Succeeded | Faulted, now: float) -> Step:
     # Whatever the attempt came to, the user asked for the job to be gone.
-    attempt = replace(_now_current(state), status=AttemptStatus.CANCELLED, ended_at=now)
-    return Step(_update(state, JobStatus.CANCELLED, now, attempt), state.job.status, (attempt,), (Settle(),))
+    before = _now_current(state)
+    attempt = replace(before, status=AttemptStatus.CANCELLED, ended_at=now)
+    # A submit that was cut short may still arrive, and a backend that did not answer may still hold the prompt.
+    doubtful = isinstance(event, CancelConfirmed) and (not event.certain or before.status is AttemptStatus.SUBMITTING)
+    aftermath: tuple[Instruction, ...] = (Disown(attempt),) if doubtful else ()
+    after = _update(state, JobStatus.CANCELLED, now, attempt)
+    return Step(after, state.job.status, (attempt,), (*aftermath, Settle()))
 
 
 def _still_cancelling(state: JobState, event: Event, now: float) -> Step:

@@ -155,7 +155,7 @@ class BackendRegistry:
         await self._repository.remove(backend_id)
         await self._health.forget(backend_id)
         self._qualifier.forget(backend_id)
-        await self._farm.remove(backend_id)
+        await self._farm.remove(backend_id, withdraw=True)
         self._publish()
 
     def _peer(self, backend_id: str) -> Peer:

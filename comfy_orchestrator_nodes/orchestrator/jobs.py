@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from ..domain import Cause, Decision, Definition, Job, JobSpec, JobStatus, Json, Run, RunStatus, Value
 from ..errors import Conflict, JobCancelled, JobFailed, NotFound, StaleWrite, StoreError, ValueLost
@@ -14,6 +15,7 @@ from ..placement import Explanation
 from ..scheduler.attempt import files_of
 from ..scheduler.backlog import Backlog
 from ..scheduler.core import Scheduler
+from ..scheduler.removal import DISOWN_S, may_still_run
 from ..scheduler.updates import JobUpdate
 from ..store.artifacts import ArtifactStore
 from ..store.attempts import AttemptRepository
@@ -22,6 +24,8 @@ from ..store.results import ResultCache
 from ..store.results import files_of as results_files
 from ..store.runs import RunRepository
 from ..workflow.bind import bind
+from .claims import Claims
+from .claims import Ticket as Ticket
 from .inputs import InputFiles
 
 log = logging.getLogger(__name__)
@@ -60,17 +64,6 @@ class Request:
     time_limit_s: float | None = None
 
 
-@dataclass(frozen=True)
-class Ticket:
-    """A claim on a job's result. Several tickets may share a job; it is cancelled when the last is given back."""
-
-    id: str
-    job_id: str
-    done: asyncio.Future[Job]
-    cached: bool = False
-    """Whether the result was there already."""
-
-
 class Orchestrator:
     """The jobs' verbs. Lives on the server loop."""
 
@@ -100,10 +93,9 @@ class Orchestrator:
         self._input_files = input_files
         self._clock = clock
         self._new_id = new_id
-        self._by_key: dict[str, str] = {}
-        """Key to the live job that others with the same key join."""
-        self._tickets: dict[str, set[str]] = {}
-        """Live job to the tickets that wait for it."""
+        self._claims = Claims(new_id)
+        self._entrances: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By key: of several who submit the same work at once, one starts it and the others join."""
         self._open_runs: set[str] = set()
         self._subscribers: list[Callable[[JobUpdate], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,6 +114,9 @@ class Orchestrator:
                 # The job's next attempt says so where the user sees it.
                 log.warning("Job %s lost an input while the master was down: %s", job.id, error)
             self._track(job, self._scheduler.resume(job, await self._attempts.for_job(job.id)))
+        for attempt in await self._attempts.ended_since(self._clock() - DISOWN_S):
+            if may_still_run(attempt):
+                self._scheduler.disown(attempt)
         alone = {job.run_id for job in unfinished if job.run_id == job.id}
         for run in await self._runs.list(statuses=(RunStatus.RUNNING,), limit=MANY):
             if run.id not in alone:
@@ -160,39 +155,21 @@ class Orchestrator:
         if request.run is not None:
             self._open_runs.add(request.run.id)
         spec = await self._spec(definition, request)
-        key = spec.key()
-        ticket_id = self._new_id()
-        if spec.use_cache:
-            joined = self._join(key, ticket_id)
+        job = self._job(spec, request)
+        if not spec.use_cache:
+            return await self._begin(job, request.run)
+        async with self._entrances.setdefault(job.key, asyncio.Lock()):
+            joined = self._claims.join(job.key, job.run_id)
             if joined is not None:
                 return joined
-        job = self._job(key, spec, request)
-        if spec.use_cache:
-            outputs = await self._results.get(key, owner=job.id)
+            outputs = await self._results.get(job.key, owner=job.id)
             if outputs is not None:
-                return await self._reuse(job, outputs, request.run, ticket_id)
-            # Somebody may have submitted the same while the cache was asked.
-            joined = self._join(key, ticket_id)
-            if joined is not None:
-                return joined
-            self._by_key[key] = job.id
-        try:
-            self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
-            done = await self._scheduler.admit(job, run=_run_of(job, request.run))
-        except BaseException:
-            self._forget(job)
-            raise
-        self._track(job, done)
-        self._tickets[job.id] = {ticket_id}
-        return Ticket(ticket_id, job.id, done)
+                return await self._reuse(job, outputs, request.run)
+            return await self._begin(job, request.run)
 
     async def give_back(self, ticket: Ticket, by: str) -> None:
         """Give up a claim; the job is cancelled when nobody else waits for it. Does not wait for the backend."""
-        waiting = self._tickets.get(ticket.job_id)
-        if waiting is None:
-            return
-        waiting.discard(ticket.id)
-        if not waiting:
+        if self._claims.give_back(ticket):
             await self._scheduler.cancel(ticket.job_id, by)
 
     async def cancel(self, job_id: str, by: str) -> None:
@@ -204,19 +181,20 @@ class Orchestrator:
         if self._scheduler.state(job_id) is None:
             await self._jobs.get(job_id)
             return
+        self._claims.close(job_id)
         await self._scheduler.cancel(job_id, by)
 
     async def cancel_run(self, run_id: str, by: str) -> int:
-        """Cancel every live job of a run; return how many there were.
+        """Cancel every live job of a run; return how many there were. One that others wait for, too, goes on for them.
 
         Raises:
             NotFound: there is no such run.
         """
         await self._runs.get(run_id)
-        live = [state.job.id for state in self._scheduler.states() if state.job.run_id == run_id]
-        for job_id in live:
+        count, orphans = self._claims.end_run(run_id, by)
+        for job_id in orphans:
             await self._scheduler.cancel(job_id, by)
-        return len(live)
+        return count
 
     async def retry(self, job_id: str) -> Ticket:
         """Run a final job's work again, in a run of its own and without the result cache.
@@ -238,13 +216,7 @@ class Orchestrator:
             failure=None,
             ended_at=None,
         )
-        again = replace(again, run_id=again.id)
-        self._artifacts.lease(again.id, files_of(again), seconds=LEASE_S)
-        done = await self._scheduler.admit(again, run=_run_of(again, None))
-        self._track(again, done)
-        ticket = Ticket(self._new_id(), again.id, done)
-        self._tickets[again.id] = {ticket.id}
-        return ticket
+        return await self._begin(replace(again, run_id=again.id), None)
 
     async def decide(self, job_id: str, decision: Decision, by: str) -> None:
         """Answer the question of a waiting job.
@@ -334,12 +306,12 @@ class Orchestrator:
             time_limit_s=request.time_limit_s,
         )
 
-    def _job(self, key: str, spec: JobSpec, request: Request) -> Job:
+    def _job(self, spec: JobSpec, request: Request) -> Job:
         job_id = self._new_id()
         return Job(
             id=job_id,
             run_id=request.run.id if request.run is not None else job_id,
-            key=key,
+            key=spec.key(),
             spec=spec,
             status=JobStatus.QUEUED,
             created_at=self._clock(),
@@ -347,37 +319,33 @@ class Orchestrator:
             item_index=request.item_index,
         )
 
-    def _join(self, key: str, ticket_id: str) -> Ticket | None:
-        job_id = self._by_key.get(key)
-        done = self._scheduler.future(job_id) if job_id is not None else None
-        if job_id is None or done is None:
-            return None
-        self._tickets.setdefault(job_id, set()).add(ticket_id)
-        return Ticket(ticket_id, job_id, done)
+    async def _begin(self, job: Job, run: Run | None) -> Ticket:
+        self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
+        try:
+            done = await self._scheduler.admit(job, run=_run_of(job, run))
+        except BaseException:
+            self._artifacts.release(job.id)
+            raise
+        self._track(job, done)
+        return self._claims.claim(job.id, job.run_id)
 
-    async def _reuse(self, job: Job, outputs: Mapping[str, Value], run: Run | None, ticket_id: str) -> Ticket:
+    async def _reuse(self, job: Job, outputs: Mapping[str, Value], run: Run | None) -> Ticket:
         done = await self._scheduler.admit_finished(job, Reused(outputs), run=_run_of(job, run))
-        return Ticket(ticket_id, job.id, done, cached=True)
+        return Ticket(self._new_id(), job.id, done, cached=True)
 
     # --- following a job
 
     def _track(self, job: Job, done: asyncio.Future[Job]) -> None:
-        if job.spec.use_cache:
-            self._by_key.setdefault(job.key, job.id)
+        self._claims.add(job, done)
         done.add_done_callback(lambda future: self._ended(job, future))
 
     def _ended(self, job: Job, done: asyncio.Future[Job]) -> None:
-        self._forget(job)
+        self._claims.remove(job.id)
         if done.cancelled():
             return
         task = asyncio.create_task(self._keep(done.result()), name=f"keep result of {job.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _forget(self, job: Job) -> None:
-        if self._by_key.get(job.key) == job.id:
-            del self._by_key[job.key]
-        self._tickets.pop(job.id, None)
 
     async def _keep(self, job: Job) -> None:
         """Let go of a final job's inputs, keep its result for others, and end a run that was only this job."""

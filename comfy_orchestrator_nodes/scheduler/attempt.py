@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from ..backend.answers import CancelOutcome, Place
+from ..backend.answers import Place
 from ..backend.carriers import carriers_for, collect_scalar, upload_name
 from ..backend.peer import Farm, Inbox, Peer
 from ..backend.results import NodeOutput
@@ -22,7 +22,7 @@ from ..errors import (
     StoreError,
     ValueLost,
 )
-from ..machine.backends import HealthEvent, JobFaulted, JobSucceeded, ProbeFailed
+from ..machine.backends import HealthEvent, JobSucceeded, ProbeFailed
 from ..machine.events import Accepted, CancelConfirmed, Event, Faulted, Succeeded, Unanswered
 from ..machine.jobs import JobState
 from ..workflow.fragments import Collector, Lowered
@@ -30,7 +30,8 @@ from ..workflow.graph import class_type
 from ..workflow.patch import lower
 from .core import Feed
 from .faults import failure_of, failure_of_node
-from .follow import Follower, Patience, Verdict
+from .follow import Follower, Patience, Verdict, find
+from .removal import Removal
 from .tracker import Ended, Tracker
 from .transfer import Traffic, Transfer
 from .updates import Publish
@@ -75,6 +76,12 @@ class AttemptExecutor:
         self._clock = clock
         self._patience = patience or Patience()
         self._prepared: dict[str, _Prepared] = {}
+        """Of the attempts under way; those without are over."""
+        self._removal = Removal(farm, self._patience, clock)
+
+    async def close(self) -> None:
+        """Stop what runs beside the attempts."""
+        await self._removal.close()
 
     async def execute(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
         """Lower, upload, submit, follow and collect."""
@@ -102,7 +109,13 @@ class AttemptExecutor:
             prepared = self._prepared.get(attempt.id) or await self._prepare_again(peer, state.job, attempt, feed)
             if prepared is None:
                 return
-            arrived = attempt.status is not AttemptStatus.SUBMITTING or await self._arrives(peer, attempt, prepared)
+            try:
+                arrived = attempt.status is not AttemptStatus.SUBMITTING or await self._arrives(
+                    peer, state.job, attempt, prepared
+                )
+            except OrchestratorError as error:
+                await self._fail(peer, attempt, error, feed)
+                return
             if arrived:
                 await self._follow(peer, state.job, attempt, prepared, inbox, feed, adrift=True)
             else:
@@ -114,25 +127,13 @@ class AttemptExecutor:
     async def withdraw(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
         """Remove the attempt's prompt from its backend and confirm."""
         self._prepared.pop(attempt.id, None)
-        peer = self._farm.get(attempt.backend_id)
-        if peer is not None:
-            await self._withdraw(peer, attempt)
-        await feed(state.job.id, CancelConfirmed(attempt.id))
+        certain = await self._removal.withdraw(attempt)
+        await feed(state.job.id, CancelConfirmed(attempt.id, certain=certain))
 
     async def disown(self, attempt: Attempt) -> None:
         """Keep looking for a prompt that was given up, and remove it if it appears."""
         self._prepared.pop(attempt.id, None)
-        deadline = self._clock() + self._patience.disown_s
-        while self._clock() < deadline and (peer := self._farm.get(attempt.backend_id)) is not None:
-            try:
-                where = await peer.client.find(attempt.prompt_id)
-                if where.place is Place.FINISHED:
-                    return
-                if where.place is not Place.ABSENT:
-                    await peer.client.cancel(attempt.prompt_id)
-            except BackendError as error:
-                log.debug("Looking for given-up prompt %s on %s: %s", attempt.prompt_id, peer.backend.name, error)
-            await asyncio.sleep(self._patience.poll_s)
+        await self._removal.disown(attempt)
 
     async def free_memory(self, backend_id: str) -> None:
         """Ask a backend to unload its models."""
@@ -209,28 +210,36 @@ class AttemptExecutor:
         await feed(attempt.job_id, Accepted(attempt.id))
         return True
 
-    async def _arrives(self, peer: Peer, attempt: Attempt, prepared: _Prepared) -> bool:
-        """Look for a prompt whose submit was not answered; send it once more to the same backend if it is not there."""
-        for send_again in (True, False):
-            if await self._appears(peer, attempt):
-                return True
-            if not send_again:
-                break
-            try:
-                await peer.connect(self._patience.connect_s)
-                await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
-            except BackendError as error:
-                log.info("%s did not take %s the second time: %s", peer.backend.name, attempt.prompt_id, error)
-            else:
-                return True
-        return False
+    async def _arrives(self, peer: Peer, job: Job, attempt: Attempt, prepared: _Prepared) -> bool:
+        """Look for a prompt whose submit was not answered; send it once more to the same backend if it is not there.
+
+        Raises:
+            PromptRejected: the backend refuses it, and so would have the first time.
+            ValueLost: an input is no longer in the store.
+            StoreError: one could not be read.
+        """
+        if await self._appears(peer, attempt):
+            return True
+        # The first submit may only be slow: from now on the backend may come to have the prompt twice.
+        self._removal.expect_twin(attempt, lambda: attempt.id in self._prepared)
+        try:
+            # A master that was stopped before the submit may not have sent the inputs either.
+            await self._transfer.upload(peer, files_of(job), prepared.traffic)
+            await peer.connect(self._patience.connect_s)
+            await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
+        except PromptRejected:
+            raise
+        except BackendError as error:
+            log.info("%s did not take %s the second time: %s", peer.backend.name, attempt.prompt_id, error)
+            return await self._appears(peer, attempt)
+        return True
 
     async def _appears(self, peer: Peer, attempt: Attempt) -> bool:
         """Whether the backend has the prompt, asking until it should have arrived. No answer is no news: True then."""
         deadline = self._clock() + self._patience.arrive_s
         while True:
             try:
-                where = await peer.client.find(attempt.prompt_id)
+                where = await find(peer, attempt.prompt_id, self._patience)
             except BackendUnreachable:
                 return True  # following finds out whether the backend comes back
             except BackendError:
@@ -281,18 +290,14 @@ class AttemptExecutor:
         return failure_of_node(name, ended.error, lowered.node_ids)
 
     async def _collect(self, peer: Peer, attempt: Attempt, prepared: _Prepared, follower: Follower, feed: Feed) -> None:
-        traffic, tracker = prepared.traffic, follower.tracker
+        traffic = prepared.traffic
         try:
-            shown = await self._shown(peer, attempt, prepared.lowered.collectors, follower)
-            outputs = {
-                name: await self._value(peer, attempt, collector, shown, tracker, traffic)
-                for name, collector in prepared.lowered.collectors.items()
-            }
+            outputs = await self._outputs(peer, attempt, prepared, follower)
         except StoreError:
             raise
         except OrchestratorError as error:
-            failure = Failure(Cause.OUTPUT_INVALID, f"The result could not be fetched. {error}")
-            self._report(peer.backend.id, JobFaulted(failure.message))
+            cause = Cause.VANISHED if isinstance(error, BackendUnreachable) else Cause.OUTPUT_INVALID
+            failure = Failure(cause, f"The result could not be fetched. {error}")
             await feed(
                 attempt.job_id,
                 Faulted(
@@ -306,6 +311,30 @@ class AttemptExecutor:
         self._report(peer.backend.id, JobSucceeded())
         event = Succeeded(attempt.id, outputs, traffic.uploaded_bytes, traffic.downloaded_bytes)
         await feed(attempt.job_id, event)
+
+    async def _outputs(self, peer: Peer, attempt: Attempt, prepared: _Prepared, follower: Follower) -> dict[str, Value]:
+        """Fetch every output, again where that breaks off: the work is done, and only its transport failed.
+
+        Raises:
+            BackendError: it went on to fail.
+            ValueLost: the backend has none.
+            StoreError: an output could not be stored.
+        """
+        deadline = self._clock() + self._patience.refused_s
+        again = False
+        while True:
+            try:
+                shown = await self._shown(peer, attempt, prepared.lowered.collectors, follower)
+                return {
+                    name: await self._value(peer, attempt, collector, shown, follower.tracker, prepared.traffic)
+                    for name, collector in prepared.lowered.collectors.items()
+                }
+            except (BackendUnreachable, BackendTimedOut, ConnectionLost) as error:
+                if again and self._clock() >= deadline:
+                    raise
+                log.info("The result of %s is fetched again: %s", attempt.prompt_id, error)
+            again = True
+            await asyncio.sleep(self._patience.poll_s)
 
     async def _shown(
         self, peer: Peer, attempt: Attempt, collectors: Mapping[str, Collector], follower: Follower
@@ -347,39 +376,13 @@ class AttemptExecutor:
 
     async def _fail(self, peer: Peer, attempt: Attempt, error: OrchestratorError, feed: Feed) -> None:
         """Feed an error from before the prompt was in the backend's queue."""
+        self._prepared.pop(attempt.id, None)
         if isinstance(error, StoreError):
             raise error
         unreachable = isinstance(error, BackendUnreachable)
         if isinstance(error, BackendError) and not isinstance(error, PromptRejected):
             self._report(peer.backend.id, ProbeFailed(str(error), refused=unreachable))
         await feed(attempt.job_id, Faulted(attempt.id, failure_of(error), sent=not unreachable))
-
-    async def _withdraw(self, peer: Peer, attempt: Attempt) -> None:
-        """Cancel until the backend has the prompt no more, or does not answer for so long that nobody can tell."""
-        deadline = self._clock() + self._patience.lost_s
-        arrival = self._clock() + (self._patience.arrive_s if attempt.status is AttemptStatus.SUBMITTING else 0.0)
-        while self._clock() < deadline:
-            try:
-                outcome = await peer.client.cancel(attempt.prompt_id)
-                if outcome is CancelOutcome.UNSUPPORTED:
-                    log.warning(
-                        "%s cannot interrupt a single prompt (it needs ComfyUI 0.3.57): %s runs to its end there",
-                        peer.backend.name,
-                        attempt.prompt_id,
-                    )
-                    return
-                gone = outcome is CancelOutcome.DEQUEUED or not await self._still_there(peer, attempt)
-                if gone and self._clock() >= arrival:
-                    return
-            except BackendUnreachable:
-                return  # its process is gone, and its queue with it
-            except BackendError as error:
-                log.info("Cancelling %s on %s: %s", attempt.prompt_id, peer.backend.name, error)
-            await asyncio.sleep(min(0.25, self._patience.poll_s))
-
-    async def _still_there(self, peer: Peer, attempt: Attempt) -> bool:
-        where = await peer.client.find(attempt.prompt_id)
-        return where.place in (Place.PENDING, Place.RUNNING)
 
 
 def files_of(job: Job) -> list[FileRef]:

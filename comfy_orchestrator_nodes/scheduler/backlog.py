@@ -34,6 +34,10 @@ PLACEMENT_WAIT_S = 60.0
 STUCK_LOOK_S = 1.0
 """How often jobs that no backend can take are looked at again."""
 
+ORCHESTRATING_WAIT_S = 10.0
+"""The same where each is held by a meta-graph of its own and the job may go anywhere, this server included: the node
+that asked for it then runs it here, because those meta-graphs may wait for this server's queue."""
+
 _PASSING = frozenset({Reason.OFFLINE, Reason.UNKNOWN, Reason.SUSPENDED, Reason.BUSY_ORCHESTRATING, Reason.LAST_RESORT})
 """Reasons that may be gone in a moment; any other stands until somebody does something."""
 
@@ -119,7 +123,7 @@ class Backlog:
         job_id = state.job.id
         self._occupancy.leave(state)
         self._entering[job_id] = task = asyncio.create_task(self._enter(state), name=f"enter {job_id}")
-        task.add_done_callback(lambda _: self._entering.pop(job_id, None))
+        task.add_done_callback(lambda done: self._entered(job_id, done))
 
     def occupy(self, state: JobState) -> None:
         """Note that a job has an attempt under way that was not placed here: one found after a restart."""
@@ -214,6 +218,10 @@ class Backlog:
             for waiting in kind.jobs.values():
                 self._index.put(self._job_view(kind, waiting))
 
+    def _entered(self, job_id: str, task: asyncio.Task[None]) -> None:
+        if self._entering.get(job_id) is task:
+            del self._entering[job_id]
+
     async def _run(self) -> None:
         pause_s: float | None = None
         while True:
@@ -258,22 +266,32 @@ class Backlog:
         """End jobs that no backend will run; return whether others are stuck that may still be helped by waiting."""
         stuck = False
         for kind in list(self._kinds.values()):
+            if not kind.jobs:  # cancelled while others were told
+                continue
             sample = self._index.jobs[next(iter(kind.jobs))]
             explanation = explain(sample, backends, self._occupancy.estimates, now)
             if explanation.candidates:
                 kind.stuck_since = None
                 continue
             since = kind.stuck_since = kind.stuck_since or now
-            passing = any(refusal.reason in _PASSING for refusal in explanation.refusals.values())
+            reasons = {refusal.reason for refusal in explanation.refusals.values()} & _PASSING
+            patience_s = self._patience_s(kind.spec, reasons) if reasons else 0.0
             failure = Failure(Cause.NO_BACKEND, str(NoBackendQualifies(explanation.by_name())))
             for job_id, waiting in list(kind.jobs.items()):
-                if passing and now - max(since, waiting.since) < self._placement_wait_s:
+                if now - max(since, waiting.since) < patience_s:
                     stuck = True
                     continue
                 self._take_out(job_id)
                 if self._feed is not None:
                     await self._feed(job_id, Unplaceable(failure))
         return stuck
+
+    def _patience_s(self, spec: JobSpec, reasons: Collection[Reason]) -> float:
+        """Return how long a job waits where nothing but these passing reasons is in its way."""
+        may_run_here = spec.selector == "auto" and LOCAL_BACKEND_ID in spec.excluded_backends
+        if may_run_here and reasons == {Reason.BUSY_ORCHESTRATING}:
+            return min(ORCHESTRATING_WAIT_S, self._placement_wait_s)
+        return self._placement_wait_s
 
     # --- views
 

@@ -194,6 +194,23 @@ class Scheduler:
             for instruction in step.instructions:
                 self._carry_out(live, instruction)
 
+    async def feed_or_abandon(self, job_id: str, event: Event) -> None:
+        """Apply one event for somebody who cannot tell the user that it could not be stored.
+
+        Raises:
+            IllegalTransition: the table has no row for it.
+        """
+        try:
+            await self.feed(job_id, event)
+        except StoreError as error:
+            live = self._live.get(job_id)
+            if live is not None:
+                self._abandon(live, error)
+
+    def disown(self, attempt: Attempt) -> None:
+        """Look for a prompt that was given up before the master was stopped, and remove it if it appears."""
+        self._spawn(self._executor.disown(attempt), f"disown {attempt.prompt_id}")
+
     async def close(self) -> None:
         """Stop following. Jobs stay as they are stored; the next start takes them over."""
         self._closed = True

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ..backend.answers import HistoryEntry, HistoryStatus, Place
+from ..backend.answers import HistoryEntry, HistoryStatus, Place, Where
 from ..backend.messages import Connected, Disconnected, Executing, Preview, Status
 from ..backend.peer import Inbox, Peer
 from ..backend.results import NodeError
 from ..domain import Attempt, Cause, Failure, Job
-from ..errors import BackendError, BackendUnreachable
+from ..errors import BackendError, BackendTimedOut, BackendUnreachable
 from ..machine.backends import HealthEvent, ProbeFailed
 from ..machine.events import Event, Faulted, Found, Started, Vanished
 from .tracker import Advanced, Began, Ended, Tracker
@@ -45,6 +45,23 @@ class Patience:
     """For a submit that was not answered to appear in the queue after all."""
     disown_s: float = 600.0
     """For how long a prompt that was given up is looked for."""
+    answer_s: float = 20.0
+    """For a backend to say where a prompt is: its queue is a large document, but 60 s of silence are ``lost_s``."""
+    pending_s: float = 2.0
+    """Between two looks whether the queue that a prompt waits in is held by a meta-graph."""
+
+
+async def find(peer: Peer, prompt_id: str, patience: Patience) -> Where:
+    """Return where a prompt is.
+
+    Raises:
+        BackendError: the backend does not say, or not within ``patience.answer_s``.
+    """
+    try:
+        return await asyncio.wait_for(peer.client.find(prompt_id), patience.answer_s)
+    except asyncio.TimeoutError:
+        text = f"it did not say within {patience.answer_s:g} s whether it has the job."
+        raise BackendTimedOut(peer.backend.name, text) from None
 
 
 class Verdict(Enum):
@@ -91,6 +108,7 @@ class Follower:
         """
         self._adrift = adrift
         self._quiet_since = self.clock()
+        self._began_at = self.attempt.started_at
         self._lost_since = self.clock() if lost else None
         if adrift and (verdict := await self._look_up()) is not None:
             return verdict
@@ -103,6 +121,8 @@ class Follower:
         limit = self.job.spec.time_limit_s
         if limit is not None and self._ran_s() >= limit:
             return await self._give_up(Cause.STALLED, f"took longer than the job's limit of {limit:g} s")
+        if self._began_at is None and self.peer.orchestrating and await self._taken_back():
+            return Verdict.OVER
         try:
             message = await asyncio.wait_for(inbox.get(), self._wait_s())
         except asyncio.TimeoutError:
@@ -115,11 +135,11 @@ class Follower:
         if isinstance(message, Status):
             # Every client hears of each change of the queue: the moment to ask for ours when nothing else tells.
             return await self._look_up() if self._adrift else None
+        self._quiet_since = self.clock()
         if isinstance(message, Preview):
             self._show(message)
             return None
         notable = self.tracker.read(message)
-        self._quiet_since = self.clock()
         if isinstance(notable, Began):
             await self._begin()
         elif isinstance(notable, Advanced):
@@ -134,29 +154,57 @@ class Follower:
     def _wait_s(self) -> float:
         if self._adrift:
             return self.patience.poll_s
+        waits = [self.patience.stall_s - (self.clock() - self._quiet_since)]
         limit = self.job.spec.time_limit_s
-        if limit is None or self._began_at is None:
-            return self.patience.stall_s
-        return min(self.patience.stall_s, max(0.0, limit - self._ran_s()))
+        if self._began_at is None:
+            waits.append(self.patience.pending_s)
+        elif limit is not None:
+            waits.append(limit - self._ran_s())
+        return max(0.0, min(waits))
 
     def _ran_s(self) -> float:
         return self.clock() - self._began_at if self._began_at is not None else 0.0
 
     async def _after_silence(self) -> Verdict | None:
-        verdict = await self._look_up()
-        if verdict is not None or self._lost_since is not None:
-            return verdict
         quiet_s = self.clock() - self._quiet_since
-        if not self._adrift and quiet_s >= self.patience.stall_s:
+        if self._adrift:
+            # The messages of its nodes go to the old socket, so silence tells nothing.
+            return await self._look_up()
+        if quiet_s < self.patience.stall_s:
+            return None
+        verdict = await self._look_up()
+        if verdict is not None or self._adrift:
+            return verdict
+        if self.tracker.began:
             return await self._give_up(Cause.STALLED, f"sent nothing for {quiet_s:.0f} s while it ran the job")
+        # It waits behind others, for as long as they take.
+        self._quiet_since = self.clock()
         return None
+
+    async def _taken_back(self) -> bool:
+        """Take a prompt back that waits behind a meta-graph, which may itself wait for a job in our own queue."""
+        client, prompt_id = self.peer.client, self.attempt.prompt_id
+        try:
+            queue = await client.queue()
+            if not queue.busy_orchestrating or all(p.prompt_id != prompt_id for p in queue.pending):
+                return False
+            await client.dequeue(prompt_id)
+            where = await find(self.peer, prompt_id, self.patience)
+        except BackendError as error:
+            log.debug("Taking %s back from %s: %s", prompt_id, self.peer.backend.name, error)
+            return False
+        if where.place is not Place.ABSENT:
+            return False  # it was quicker and runs
+        text = f"The queue of {self.peer.backend.name} was held by a meta-graph, which may wait for this server."
+        await self._fed(Faulted(self.attempt.id, Failure(Cause.BUSY, text), sent=False))
+        return True
 
     async def _look_up(self) -> Verdict | None:
         """Ask the backend where the prompt is."""
         if self.peer.closed:
             return await self._give_up(Cause.VANISHED, "was removed or edited while it had the job")
         try:
-            where = await self.peer.client.find(self.attempt.prompt_id)
+            where = await find(self.peer, self.attempt.prompt_id, self.patience)
         except BackendError as error:
             return await self._unanswered(error)
         self._refusals_since = None
@@ -176,7 +224,8 @@ class Follower:
             await self._begin()
 
     async def _begin(self) -> None:
-        self._began_at = self.clock()
+        self._began_at = self._began_at or self.clock()
+        self._quiet_since = self.clock()
         await self._fed(Started(self.attempt.id))
 
     async def _unanswered(self, error: BackendError) -> Verdict | None:

@@ -38,12 +38,16 @@ class AttemptRepository:
         """Return all attempts that are not over, the oldest first."""
         return await self._select(f"status NOT IN ({_FINAL_MARKS}) ORDER BY created_at, id", *_FINAL)
 
+    async def ended_since(self, at: float) -> tuple[Attempt, ...]:
+        """Return all attempts that ended at that time or later, the oldest first."""
+        return await self._select(f"status IN ({_FINAL_MARKS}) AND ended_at >= ? ORDER BY ended_at, id", *_FINAL, at)
+
     async def by_prompt_id(self, prompt_id: str) -> Attempt | None:
         """Return the attempt that owns a prompt_id, or None if it is not one of ours."""
         found = await self._select("prompt_id = ?", prompt_id)
         return found[0] if found else None
 
-    async def _select(self, condition: str, *values: str) -> tuple[Attempt, ...]:
+    async def _select(self, condition: str, *values: str | float) -> tuple[Attempt, ...]:
         rows = await self._database.read(
             lambda connection: connection.execute(
                 f"SELECT {_COLUMNS} FROM attempt WHERE {condition}", values

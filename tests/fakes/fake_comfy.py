@@ -190,14 +190,14 @@ class FakeComfy:
         self._wake.set()
 
     def delete(self, prompt_id: str) -> bool:
-        """Remove a waiting prompt."""
-        left = [waiting for waiting in self._queue if waiting.prompt_id != prompt_id]
-        removed = len(left) < len(self._queue)
-        self._queue = left
+        """Remove a waiting prompt; of several with the same id one, as ComfyUI does."""
+        place = next((i for i, waiting in enumerate(self._queue) if waiting.prompt_id == prompt_id), None)
+        if place is None:
+            return False
+        del self._queue[place]
         heapq.heapify(self._queue)
-        if removed:
-            self.send_status()
-        return removed
+        self.send_status()
+        return True
 
     def interrupt(self, prompt_id: str | None) -> bool:
         """Interrupt what runs: the prompt of that id, or any."""
