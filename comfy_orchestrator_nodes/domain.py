@@ -48,8 +48,8 @@ def content_hash(value: Json) -> str:
 class Parameter:
     """One exposed input of a definition.
 
-    ``node_id`` and ``input_name`` say where the value goes in the definition's prompt. For a type in ``FILE_TYPES`` that
-    place is the file-name input of a loader node (``LoadImage.image``), or the value input of a Workflow Input node.
+    ``node_id`` and ``input_name`` say where the value goes in the definition's prompt. For a type in ``FILE_TYPES``
+    that place is the file-name input of a loader node (``LoadImage.image``), or the value input of a Workflow Input node.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Output:
-    """One output of a definition: the link ``[node_id, index]`` inside its prompt, under a name, with its ComfyUI type."""
+    """One output of a definition: the link ``[node_id, index]`` inside its prompt, its name and its ComfyUI type."""
 
     name: str
     type: str

@@ -1,8 +1,8 @@
 """Watches every registered backend: one cheap probe each few seconds, the table in ``machine.backends`` decides.
 
 A probe costs a peer about 0.1 ms of CPU (``GET /prompt``), so a hundred cost the master well under one percent of a
-core. Loss and recovery are logged once each. Exchanges that fail elsewhere are reported here too, so that a dead backend
-is known before its next probe.
+core. Loss and recovery are logged once each. Exchanges that fail elsewhere are reported here too, so that a dead
+backend is known before its next probe.
 """
 
 from __future__ import annotations

@@ -8,7 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..domain import LOCAL_BACKEND_ID, SCALAR_TYPES, Backend, Definition, FileRef, Job, Json, Parameter, Run, RunStatus, Value
+from ..domain import (
+    LOCAL_BACKEND_ID,
+    SCALAR_TYPES,
+    Backend,
+    Definition,
+    FileRef,
+    Job,
+    Json,
+    Parameter,
+    Run,
+    RunStatus,
+    Value,
+)
 from ..errors import BindingFailed, InvalidRequest, NotFound, OrchestratorError
 from ..orchestrator.jobs import Request, raise_failure
 from ..workflow.bind import bind

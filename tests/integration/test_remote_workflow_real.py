@@ -90,7 +90,8 @@ def pixels(data: bytes) -> npt.NDArray[np.uint8]:
 def inverted(source: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return what ImageInvert and then a save make of 8-bit pixels: ComfyUI truncates where it saves (nodes.py)."""
     image = np.float32(1.0) - source.astype(np.float32) / np.float32(255.0)
-    return np.clip(np.float32(255.0) * image, 0, 255).astype(np.uint8)
+    saved: npt.NDArray[np.uint8] = np.clip(np.float32(255.0) * image, 0, 255).astype(np.uint8)
+    return saved
 
 
 def source_pixels(master: Master) -> npt.NDArray[np.uint8]:

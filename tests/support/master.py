@@ -95,7 +95,7 @@ class Master:
         listed = self.api.get(f"/orchestrator/jobs?run={run_id}")["jobs"]
         return [self.api.get(f"/orchestrator/jobs/{job['id']}") for job in reversed(listed)]
 
-    def until(self, ask: Callable[[], T]) -> T:
+    def until(self, ask: Callable[[], T | None]) -> T:
         """Ask until the answer is true; return it."""
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:

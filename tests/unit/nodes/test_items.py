@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from comfy_orchestrator_nodes.errors import InvalidRequest
@@ -14,7 +16,7 @@ def test_single_values_make_one_item() -> None:
 
 
 def test_a_list_makes_as_many_items_and_single_values_serve_all() -> None:
-    lists = {"a": [1, 2, 3], "b": ["x"]}
+    lists: dict[str, list[Any]] = {"a": [1, 2, 3], "b": ["x"]}
     assert item_count(lists) == 3
     assert [item(lists, i) for i in range(3)] == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}, {"a": 3, "b": "x"}]
 
