@@ -49,7 +49,8 @@ class Parameter:
     """One exposed input of a definition.
 
     ``node_id`` and ``input_name`` say where the value goes in the definition's prompt. For a type in ``FILE_TYPES``
-    that place is the file-name input of a loader node (``LoadImage.image``), or the value input of a Workflow Input node.
+    that place is the file-name input of a loader node (``LoadImage.image``), or the value input of a Workflow Input
+    node.
     """
 
     name: str
