@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from .backlog import Backlog, Group
 from .estimates import Estimates
 from .market import improve
-from .qualify import HIDE_S, candidate, penalty_s, queue_s, refusal, transfer_s, usable
-from .views import Assignment, BackendView, Decision, JobView
+from .qualify import HIDE_S, candidate, penalty_s, queue_s, refusals, transfer_s, usable
+from .views import Assignment, BackendView, Decision, JobView, Refusal
 
 OVERTAKE_S = 300.0
 """A job may be overtaken, for the sake of throughput, by jobs that rank at most this much behind it."""
 TAIL_RATIO = 1.5
 """With fewer jobs than this for each backend, every job is planned by itself."""
 TIE_RATIO = 0.03
-STAY_RATIO = 0.5
+STAY_RATIO = 0.65
 """The part of the horizon for which a backend is expected to stay with what it switches to."""
 SURE_SIGMA = 0.12
 """A run time known this well (sigma of its logarithm) has nothing more to teach."""
-LEARNABLE_SIGMA = 0.14
+LEARNABLE_SIGMA = 0.18
 """How far run times of pairs differ from what speed and level tell: what trying may find."""
 TRIAL_RATIO = 1 / 3
 """After a switch a backend stays for a run with warm models, unless that takes more than this part of the horizon."""
@@ -63,6 +63,8 @@ class _Round:
         self.assignments: list[Assignment] = []
         self.again_s: float | None = None
         self.taken: set[str] = set()
+        self.refused: dict[Group, Mapping[str, Refusal]] = {}
+        """By group, where it needs more than a look-up."""
         self.passed: dict[Group, int] = {}
         """How many jobs at the head of a group are taken without a gap."""
         self.count: dict[Group, int] = {}
@@ -78,7 +80,8 @@ class _Round:
         if len(self.backlog.lanes) > len(self.backends):
             self.backlog.forget_backends({b.id for b in self.backends})
         for backend in self.backends:
-            self.estimates.introduce(backend.id, backend.gpu)
+            if backend.gpu:
+                self.estimates.introduce(backend.id, backend.gpu)
         improve(self.backlog, self.usable, self.estimates, self.can_run)
         if len(self.backlog) <= TAIL_RATIO * len(self.usable):
             self.hand_out_earliest(free)
@@ -92,12 +95,15 @@ class _Round:
     # --- jobs
 
     def can_run(self, group: Group, backend: BackendView) -> bool:
-        if refusal(group.sample, backend, self.estimates, self.now) is not None:
+        """Whether a usable backend can run a group's jobs; the usual case costs two look-ups."""
+        job = group.sample
+        if backend.id in job.refused:
             return False
-        return not backend.last_resort or not any(
-            not other.last_resort and refusal(group.sample, other, self.estimates, self.now) is None
-            for other in self.backends
-        )
+        if job.needs_vram_bytes is None and not backend.last_resort and not self.estimates.ran_out(job.definition_key):
+            return True
+        if group not in self.refused:
+            self.refused[group] = refusals(job, self.backends, self.estimates, self.now)
+        return backend.id not in self.refused[group]
 
     def left(self, group: Group) -> int:
         return len(group.jobs) - self.count.get(group, 0)
@@ -254,10 +260,11 @@ class _Round:
         """Return the groups in the order to plan them: old jobs before those they may not wait for, then long ones."""
         groups = list(self.backlog.groups.values())
         limit = min(g.head_rank for g in groups) + OVERTAKE_S
-        shortest = {
-            g: min((self.estimates.run(g.definition_key, b.id).run_s for b in self.usable), default=0.0) for g in groups
-        }
-        return sorted(groups, key=lambda g: (g.head_rank if g.head_rank > limit else -math.inf, -shortest[g]))
+        level = self.estimates.level
+        return sorted(
+            groups,
+            key=lambda g: (g.head_rank if g.head_rank > limit else -math.inf, -level(g.definition_key), g.head_rank),
+        )
 
     # --- a second job where that hides its transfer
 

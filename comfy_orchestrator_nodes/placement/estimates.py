@@ -74,13 +74,31 @@ class _Pair:
     evidence: tuple[float, float] | None = None
     """(log seconds, weight in the fit) as entered into the definition's sums."""
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the definition ever ran here."""
+        return bool(self.weight or self.cold_weight)
+
 
 @dataclass
 class _Level:
-    """Sums over a definition's pairs: weight, and weight * (log run + speed)."""
+    """A definition's run time at usual speed, from sums over its pairs: weight, and weight * (log run + speed)."""
 
     weight: float = 0.0
     total: float = 0.0
+    mean: float = math.log(FIRST_GUESS_S)
+    variance: float = LEVEL_VAR
+
+    def add(self, log_s: float, weight: float) -> None:
+        """Count an observation at usual speed, or take it out again with a negative weight."""
+        self.weight += weight
+        self.total += weight * log_s
+        all_weight = max(self.weight, 0.0) + 1.0 / LEVEL_VAR
+        self.mean = (self.total + math.log(FIRST_GUESS_S) / LEVEL_VAR) / all_weight
+        self.variance = 1.0 / all_weight
+
+
+_NO_LEVEL = _Level()
 
 
 @dataclass
@@ -149,8 +167,9 @@ class Estimates:
         pair = machine.pairs.setdefault(definition_key, _Pair())
         pair.oom_streak += 1
         pair.oom_at = at
+        failed = self._oom_vram.setdefault(definition_key, {})
         if vram_bytes is not None:
-            self._oom_vram.setdefault(definition_key, {})[backend_id] = vram_bytes
+            failed[backend_id] = vram_bytes
 
     def forget_backend(self, backend_id: str) -> None:
         """Drop all that was learned about a backend that was removed or got other hardware."""
@@ -165,11 +184,11 @@ class Estimates:
 
     def run(self, definition_key: str, backend_id: str) -> Expected:
         """Return the expected run time of a definition on a backend, models loaded."""
-        level, level_var = self._level(definition_key)
+        level = self._levels.get(definition_key, _NO_LEVEL)
         machine = self._machines.get(backend_id)
         if machine is None:
-            return Expected(math.exp(level), math.sqrt(level_var + SPEED_VAR + RESIDUAL_VAR), 0)
-        mean, variance = level - machine.speed, level_var + machine.speed_var + RESIDUAL_VAR
+            return Expected(math.exp(level.mean), math.sqrt(level.variance + SPEED_VAR + RESIDUAL_VAR), 0)
+        mean, variance = level.mean - machine.speed, level.variance + machine.speed_var + RESIDUAL_VAR
         pair = machine.pairs.get(definition_key)
         evidence = self._evidence(machine, pair) if pair is not None else None
         if evidence is None or pair is None:
@@ -180,7 +199,7 @@ class Estimates:
 
     def level(self, definition_key: str) -> float:
         """Return the natural logarithm of a definition's expected run time on a backend of usual speed."""
-        return self._level(definition_key)[0]
+        return self._levels.get(definition_key, _NO_LEVEL).mean
 
     def switch_s(self, backend_id: str) -> float:
         """Return the expected seconds to load another definition's models on a backend."""
@@ -201,31 +220,35 @@ class Estimates:
             return FIRST_GUESS_S
         return math.exp(sum(math.log(self.run(key, backend_id).run_s) for key in keys) / len(keys))
 
-    def vram_refusal(self, definition_key: str, backend_id: str, vram_bytes: int | None, now: float) -> str | None:
-        """Return why a backend's memory will not do, in words, or None.
+    def ran_out(self, definition_key: str) -> bool:
+        """Whether the definition ever ran out of memory: if not, nothing more need be asked about memory."""
+        return definition_key in self._oom_vram
+
+    def ran_out_here(self, definition_key: str, backend_id: str, now: float) -> bool:
+        """Whether the definition does not fit into this backend's memory, as far as was seen.
 
         A backend that has run the definition is believed to be able to until it runs out of memory twice in a row.
-        One with no more VRAM than where it ran out is not tried, unless it ran somewhere with as little.
+        """
+        machine = self._machines.get(backend_id)
+        pair = machine.pairs.get(definition_key) if machine else None
+        if pair is None or not pair.oom_streak or now - pair.oom_at >= OOM_MEMORY_S:
+            return False
+        return pair.oom_streak > 1 or not pair.succeeded
+
+    def too_small_for(self, definition_key: str, backend_id: str, vram_bytes: int | None, now: float) -> int | None:
+        """Return the VRAM of another backend, no smaller than this one, where the definition did not fit; or None.
+
+        What ran here, or ran somewhere with as little, is not too large.
         """
         failed = self._oom_vram.get(definition_key)
         machine = self._machines.get(backend_id)
         pair = machine.pairs.get(definition_key) if machine else None
-        if pair is not None and pair.oom_streak and now - pair.oom_at < OOM_MEMORY_S:
-            if pair.oom_streak > 1 or not (pair.runs or pair.cold_weight):
-                return "it ran out of memory on this workflow"
+        if not failed or vram_bytes is None or (pair is not None and pair.succeeded):
             return None
-        if not failed or vram_bytes is None or (pair is not None and (pair.runs or pair.cold_weight)):
-            return None
-        fresh = [
-            vram
-            for other, vram in failed.items()
-            if now - self._machines[other].pairs[definition_key].oom_at < OOM_MEMORY_S
-            and self._machines[other].pairs[definition_key].oom_streak
-        ]
-        worst = max(fresh, default=0)
+        worst = max((vram for b, vram in failed.items() if self.ran_out_here(definition_key, b, now)), default=0)
         if vram_bytes > worst or self._ok_vram.get(definition_key, worst + 1) <= vram_bytes:
             return None
-        return f"its {gib(vram_bytes)} of VRAM are not enough: the workflow ran out of memory with {gib(worst)}"
+        return worst
 
     # --- persistence
 
@@ -319,9 +342,9 @@ class Estimates:
             log_s, variance = evidence
             pair_weight = 1.0 / (variance + RESIDUAL_VAR)
             pair.evidence = (log_s, pair_weight)
-            level, level_var = self._level(key)
-            trust = 1.0 / (variance + RESIDUAL_VAR + level_var)
-            total += trust * (level - log_s)
+            level = self._levels.get(key, _NO_LEVEL)
+            trust = 1.0 / (variance + RESIDUAL_VAR + level.variance)
+            total += trust * (level.mean - log_s)
             weight += trust
         machine.speed = total / weight
         machine.speed_var = 1.0 / weight
@@ -353,25 +376,14 @@ class Estimates:
         if pair.evidence is None:
             return
         log_s, weight = pair.evidence
-        level = self._levels[key]
-        level.weight -= weight
-        level.total -= weight * (log_s + machine.speed)
+        self._levels[key].add(log_s + machine.speed, -weight)
         pair.evidence = None
 
     def _enter(self, key: str, machine: _Machine, pair: _Pair) -> None:
         if pair.evidence is None:
             return
         log_s, weight = pair.evidence
-        level = self._levels.setdefault(key, _Level())
-        level.weight += weight
-        level.total += weight * (log_s + machine.speed)
-
-    def _level(self, key: str) -> tuple[float, float]:
-        """Return (mean, variance) of a definition's level, shrunk towards the first guess."""
-        prior_weight = 1.0 / LEVEL_VAR
-        level = self._levels.get(key) or _Level()
-        weight = max(level.weight, 0.0) + prior_weight
-        return (level.total + math.log(FIRST_GUESS_S) * prior_weight) / weight, 1.0 / weight
+        self._levels.setdefault(key, _Level()).add(log_s + machine.speed, weight)
 
 
 def gib(size: int) -> str:

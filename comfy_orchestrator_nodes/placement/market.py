@@ -17,7 +17,7 @@ from .backlog import Backlog, Group, Lane
 from .estimates import Estimates
 from .views import BackendView
 
-PAIRS_A_DECISION = 200
+PAIRS_A_DECISION = 120
 """How many (backend, group) pairs a decision looks at again."""
 SHARPNESS = 30.0
 """Exponent of the soft choice: a group worth 3 % less gets 40 % of the share."""
@@ -37,9 +37,10 @@ def improve(backlog: Backlog, backends: Sequence[BackendView], estimates: Estima
     first = backlog.turn % len(backends)
     backlog.turn = first + count
     horizon = backlog.horizon_s
+    priced = [(g, g.log_price + estimates.level(g.definition_key)) for g in groups]
     for step in range(count):
         backend = backends[(first + step) % len(backends)]
-        _choose(backlog.lane(backend.id), backend, groups, estimates, can_run, horizon)
+        _choose(backlog.lane(backend.id), backend, priced, estimates, can_run, horizon)
     backlog.rounds += count / len(backends)
     _move_prices(backlog, groups, estimates, count / len(backends))
 
@@ -47,7 +48,7 @@ def improve(backlog: Backlog, backends: Sequence[BackendView], estimates: Estima
 def _choose(
     lane: Lane,
     backend: BackendView,
-    groups: Sequence[Group],
+    priced: Sequence[tuple[Group, float]],
     estimates: Estimates,
     can_run: CanRun,
     horizon_s: float | None,
@@ -59,15 +60,16 @@ def _choose(
     kept = 1.0 if horizon_s is None else max(horizon_s, 1e-6) / (max(horizon_s, 1e-6) + switch)
     options: list[tuple[float, Group, float]] = []
     best = -math.inf
-    for group in groups:
+    for group, price in priced:
         if not can_run(group, backend):
             continue
         rate = 1.0 / estimates.run(group.definition_key, backend.id).run_s
         if not group.models <= backend.warm:
             rate *= kept
-        worth = group.log_price + estimates.level(group.definition_key) + math.log(rate)
+        worth = price + math.log(rate)
         options.append((worth, group, rate))
-        best = max(best, worth)
+        if worth > best:
+            best = worth
     weighted = [(math.exp(SHARPNESS * (worth - best)), group, rate) for worth, group, rate in options]
     total = sum(weight for weight, _, _ in weighted)
     for weight, group, rate in weighted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 from ..domain import BackendStatus
 from .estimates import Estimates, gib
@@ -29,7 +30,19 @@ def usable(backend: BackendView) -> bool:
     return backend.status not in _BY_STATUS and not backend.busy_orchestrating
 
 
-def refusal(job: JobView, backend: BackendView, estimates: Estimates, now: float) -> Refusal | None:
+class Memory(IntEnum):
+    """How far what was learned about memory is trusted."""
+
+    UNASKED = 0
+    SEEN = 1
+    """A backend is refused for what ran out of memory there."""
+    INFERRED = 2
+    """And for what ran out of memory on one with as much VRAM or more."""
+
+
+def refusal(
+    job: JobView, backend: BackendView, estimates: Estimates, now: float, memory: Memory = Memory.INFERRED
+) -> Refusal | None:
     """Return why the backend cannot run the job, or None."""
     static = job.refused.get(backend.id)
     if static is not None:
@@ -42,21 +55,32 @@ def refusal(job: JobView, backend: BackendView, estimates: Estimates, now: float
     needed, has = job.needs_vram_bytes, backend.vram_bytes
     if needed is not None and has is not None and has < needed:
         return Refusal(Reason.VRAM, f"it has {gib(has)} of VRAM and the job needs at least {gib(needed)}")
-    learned = estimates.vram_refusal(job.definition_key, backend.id, has, now)
-    return Refusal(Reason.VRAM, learned) if learned is not None else None
+    if not estimates.ran_out(job.definition_key):
+        return None
+    if memory >= Memory.SEEN and estimates.ran_out_here(job.definition_key, backend.id, now):
+        return Refusal(Reason.VRAM, "it ran out of memory on this workflow")
+    if memory < Memory.INFERRED or has is None:
+        return None
+    worst = estimates.too_small_for(job.definition_key, backend.id, has, now)
+    if worst is None:
+        return None
+    return Refusal(
+        Reason.VRAM, f"its {gib(has)} of VRAM are not enough: this workflow ran out of memory with {gib(worst)}"
+    )
 
 
 def refusals(job: JobView, backends: Sequence[BackendView], estimates: Estimates, now: float) -> dict[str, Refusal]:
-    """Return backend id to refusal; a last resort is refused where another backend can run the job."""
+    """Return backend id to refusal.
+
+    A last resort is refused where another backend can run the job. What was learned about memory never leaves a job
+    without any backend: memory may be free again, or inputs smaller, so that is tried before the job is given up.
+    """
     found: dict[str, Refusal] = {}
-    others = False
-    for backend in backends:
-        reason = refusal(job, backend, estimates, now)
-        if reason is not None:
-            found[backend.id] = reason
-        elif not backend.last_resort:
-            others = True
-    if others:
+    for memory in (Memory.INFERRED, Memory.SEEN, Memory.UNASKED):
+        found = {b.id: r for b in backends if (r := refusal(job, b, estimates, now, memory)) is not None}
+        if len(found) < len(backends) or not estimates.ran_out(job.definition_key):
+            break
+    if any(not b.last_resort and b.id not in found for b in backends):
         for backend in backends:
             if backend.last_resort:
                 found.setdefault(backend.id, _LAST_RESORT)
