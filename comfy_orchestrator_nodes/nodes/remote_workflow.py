@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..domain import (
@@ -21,7 +20,7 @@ from ..domain import (
     RunStatus,
     Value,
 )
-from ..errors import BindingFailed, InvalidRequest, NotFound, OrchestratorError
+from ..errors import OrchestratorError
 from ..orchestrator.jobs import Request, raise_failure
 from ..workflow.bind import bind
 from ..workflow.graph import class_type
@@ -34,13 +33,11 @@ from .io import CATEGORY
 from .items import item, item_count
 from .progress import ProgressView
 from .slots import SLOTS, Slots, input_name, output_name, parse, resolve
+from .validation import AUTO, definition_of, tags, validate, without
 from .values import decode, encode
 
-AUTO = "auto"
 INFO_TYPE = "JOB_INFO"
 """The type of ``info``: per item a dict of ``backend``, ``elapsed_s``, ``attempts``, ``cached``, ``cause``."""
-
-_WORKFLOW_HINT = "No workflow is in the library yet: save one there first."
 
 
 def build(host: Host) -> type:
@@ -62,7 +59,7 @@ def build(host: Host) -> type:
             """Declare the inputs, with the library and the backends as they are now."""
             snapshot = host.snapshot()
             workflows = list(snapshot.definitions)
-            backends = [AUTO, *(b.name for b in snapshot.backends), *_tags(snapshot.backends)]
+            backends = [AUTO, *(b.name for b in snapshot.backends), *tags(snapshot.backends)]
             slots = {
                 input_name(i): (ANY, {"tooltip": "What it means is told by the chosen workflow."}) for i in range(SLOTS)
             }
@@ -90,7 +87,7 @@ def build(host: Host) -> type:
         ) -> bool | str:
             """Refuse what cannot work before anything runs. Arguments come as lists of one."""
             try:
-                _validate(host, _one(workflow), _one(backend), _one(parameters), _one(input_types))
+                validate(host.snapshot(), _one(workflow), _one(backend), _one(parameters), _one(input_types))
             except OrchestratorError as error:
                 return str(error)
             return True
@@ -115,7 +112,7 @@ def build(host: Host) -> type:
         ) -> dict[str, Any]:
             """Run the workflow once per item."""
             execution = host.execution()
-            definition = _definition(host, workflow[0])
+            definition = definition_of(host.snapshot(), workflow[0])
             slots = resolve(definition, parse(parameters[0]))
             task = _Task(
                 host,
@@ -230,7 +227,7 @@ class _Task:
     def _bound_scalars(self, index: int) -> dict[str, Value]:
         values = self._item_values(index)
         files = {p.name for p in self._parameters.values() if p.type not in SCALAR_TYPES}
-        return bind(_without(self._definition, files), {n: value for n, value in values.items() if n not in files})
+        return bind(without(self._definition, files), {n: value for n, value in values.items() if n not in files})
 
     # --- what
 
@@ -298,78 +295,8 @@ class _Task:
         return [[self._host.blocker(text)] for _ in range(first, SLOTS)]
 
 
-def _validate(host: Host, workflow: str, backend: str, parameters: str, input_types: Mapping[str, str]) -> None:
-    definition = _definition(host, workflow)
-    snapshot = host.snapshot()
-    known = [AUTO, *(b.name for b in snapshot.backends), *(b.id for b in snapshot.backends), *_tags(snapshot.backends)]
-    if backend not in known:
-        raise NotFound("backend", backend, near=known[:5])
-    parsed = parse(parameters)
-    slots = resolve(definition, parsed)
-    linked: dict[str, str] = {}
-    for index in range(SLOTS):
-        type_ = input_types.get(input_name(index))
-        if type_ is None:
-            continue
-        if index >= len(slots.inputs):
-            raise InvalidRequest(f"{input_name(index)} is connected, but {definition.name!r} has no such input.")
-        linked[slots.inputs[index].name] = type_
-    _check_types(definition, linked)
-    given = {name: value for name, value in parsed.values.items() if name not in linked}
-    missing = {
-        p.name: f"connect a {p.type} to {_slot_of(slots, p)}"
-        for p in definition.parameters
-        if p.required and p.name not in linked and p.name not in given
-    }
-    if missing:
-        raise BindingFailed(missing)
-    bind(_without(definition, linked), given)
-
-
-def _check_types(definition: Definition, linked: Mapping[str, str]) -> None:
-    problems: dict[str, str] = {}
-    for name, type_ in linked.items():
-        expected = _parameter(definition, name).type
-        accepted = {expected, *(["INT"] if expected == "FLOAT" else []), *(["STRING"] if expected == "COMBO" else [])}
-        if type_ != "*" and not accepted & set(type_.split(",")):
-            problems[name] = f"it takes {expected}, but {type_} is connected"
-    if problems:
-        raise BindingFailed(problems)
-
-
-def _without(definition: Definition, names: Collection[str]) -> Definition:
-    """Return the definition without the parameters whose values are not known before the run, or not bound."""
-    return replace(definition, parameters=tuple(p for p in definition.parameters if p.name not in names))
-
-
-def _definition(host: Host, workflow: str) -> Definition:
-    snapshot = host.snapshot()
-    if snapshot.problem:
-        raise InvalidRequest(snapshot.problem)
-    if not snapshot.ready:
-        raise InvalidRequest("The orchestrator is still starting: try again in a moment.")
-    definition = snapshot.definitions.get(workflow)
-    if definition is None:
-        if not snapshot.definitions:
-            raise InvalidRequest(f"There is no workflow {workflow!r}. {_WORKFLOW_HINT}")
-        raise NotFound("workflow", workflow, near=list(snapshot.definitions)[:5])
-    return definition
-
-
-def _parameter(definition: Definition, name: str) -> Parameter:
-    parameter = definition.parameter(name)
-    if parameter is None:
-        raise NotFound("parameter", name)
-    return parameter
-
-
 def _linked_parameters(slots: Slots, lists: Mapping[str, Any]) -> dict[str, Parameter]:
     return {input_name(index): parameter for index, parameter in enumerate(slots.inputs) if input_name(index) in lists}
-
-
-def _slot_of(slots: Slots, parameter: Parameter) -> str:
-    names = [p.name for p in slots.inputs]
-    return input_name(names.index(parameter.name)) if parameter.name in names else "the node"
 
 
 def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
@@ -387,10 +314,6 @@ def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
 def _some_file(type_: str) -> Value:
     """Return a value that stands for any of its type: whether a backend can take it does not depend on its content."""
     return Value(type_, files=(FileRef("0" * 64, 0, "application/octet-stream"),))
-
-
-def _tags(backends: Sequence[Any]) -> list[str]:
-    return sorted({f"tag:{tag}" for backend in backends for tag in backend.tags})
 
 
 def _failed(job: Job) -> bool:
