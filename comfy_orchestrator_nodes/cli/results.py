@@ -47,14 +47,11 @@ async def save(master: Master, outputs: Mapping[str, Json], folder: Path) -> dic
     Raises:
         CommandFailed: the master cannot be reached, has lost a file, or the file cannot be written.
     """
-    return {
-        name: {
-            "type": value["type"],
-            "data": value["data"],
-            "files": [str(await _save(master, file, folder, name)) for file in value["files"]],
-        }
-        for name, value in outputs.items()
-    }
+    saved: dict[str, Json] = {}
+    for name, value in outputs.items():
+        paths = [str(await _save(master, file, folder, name)) for file in value["files"]]
+        saved[name] = {"type": value["type"], "data": value["data"], "files": paths}
+    return saved
 
 
 async def _save(master: Master, file: Mapping[str, Json], folder: Path, output: str) -> Path:

@@ -93,10 +93,10 @@ async def uploaded(master: Master, files: Mapping[str, tuple[str, Sequence[Path]
     Raises:
         CommandFailed: the master cannot be reached or refuses them, or a file cannot be read.
     """
-    return {
-        name: {"$value": {"type": type_, "files": [await _upload(master, path) for path in paths]}}
-        for name, (type_, paths) in files.items()
-    }
+    values: dict[str, Json] = {}
+    for name, (type_, paths) in files.items():
+        values[name] = {"$value": {"type": type_, "files": [await _upload(master, path) for path in paths]}}
+    return values
 
 
 async def _upload(master: Master, path: Path) -> dict[str, Json]:
