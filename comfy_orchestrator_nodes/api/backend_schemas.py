@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool, StrictStr, StringConstraints
+from pydantic import Field, StrictBool
 
 from ..domain import LOCAL_BACKEND_ID, Backend, BackendStatus, Capabilities, Credentials, TlsOptions
 from ..orchestrator.backends import BackendState
 from .schemas import Body, Problem, Query, View, Visible
 
-Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100), Visible]
-Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=60), Visible]
+Name = Annotated[str, Field(min_length=1, max_length=100), Visible]
+Tag = Annotated[str, Field(min_length=1, max_length=60), Visible]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=50)]
-Secret = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=8192)]
-Url = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2048)]
-Notes = Annotated[str, StringConstraints(strict=True, max_length=10_000)]
+Secret = Annotated[str, Field(min_length=1, max_length=8192)]
+Url = Annotated[str, Field(min_length=1, max_length=2048)]
+Notes = Annotated[str, Field(max_length=10_000)]
 
 
 class TlsBody(Body):
     """How an https backend's certificate is checked."""
 
     verify: StrictBool = Field(default=True, description="False checks nothing: only for a network you trust.")
-    ca_file: Annotated[StrictStr, Field(min_length=1, max_length=4096)] | None = Field(
+    ca_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
         default=None, description="A PEM file on this server with the authorities to trust."
     )
 
@@ -35,9 +35,9 @@ class CredentialsBody(Body):
     """What the backend wants in order to answer. Written, sent to that backend, and never read back."""
 
     bearer_token: Secret | None = None
-    username: Annotated[StrictStr, Field(max_length=1000)] | None = None
+    username: Annotated[str, Field(max_length=1000)] | None = None
     password: Secret | None = None
-    headers: Annotated[dict[StrictStr, Secret], Field(max_length=20)] = Field(default_factory=dict)
+    headers: Annotated[dict[str, Secret], Field(max_length=20)] = Field(default_factory=dict)
 
     def to_domain(self) -> Credentials:
         """Return them as the domain has them."""

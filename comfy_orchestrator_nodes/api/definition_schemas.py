@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, StringConstraints
+from pydantic import Field, StrictBool, StrictFloat, StrictInt
 
 from ..domain import Definition, Output, Parameter
 from ..workflow.fragments import Refusal
@@ -12,10 +12,10 @@ from ..workflow.inspect import Inspection
 from .backend_schemas import Name, Notes, Tags
 from .schemas import Body, Problem, Query, View, Visible
 
-Slug = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
-SlotName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100), Visible]
-NodeId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=500)]
-TypeName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
+SlotName = Annotated[str, Field(min_length=1, max_length=100), Visible]
+NodeId = Annotated[str, Field(min_length=1, max_length=500)]
+TypeName = Annotated[str, Field(min_length=1, max_length=100)]
 Version = Annotated[int, Field(ge=1, le=2**31)]
 Number = StrictInt | StrictFloat
 
@@ -34,8 +34,8 @@ class ParameterBody(Body):
     step: Number | None = None
     choices: list[Any] | None = None
     multiline: StrictBool = False
-    tooltip: Annotated[StrictStr, Field(max_length=10_000)] = ""
-    role: Annotated[StrictStr, Field(max_length=60)] = ""
+    tooltip: Annotated[str, Field(max_length=10_000)] = ""
+    role: Annotated[str, Field(max_length=60)] = ""
 
     def to_domain(self) -> Parameter:
         """Return it as the domain has it."""

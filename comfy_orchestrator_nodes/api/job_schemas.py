@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from ..domain import Attempt, AttemptStatus, Cause, Decision, Failure, Job, JobEvent, JobStatus, Json, Value
 from ..orchestrator.jobs import Request
@@ -21,13 +21,13 @@ MAX_WAIT_S = 60.0
 MAX_FILES = 4096
 
 Id = Annotated[str, Field(max_length=200)]
-Selector = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+Selector = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ValueBody(Body):
     """What a link carries: stored files in order, or a constant."""
 
-    type: Annotated[StrictStr, Field(min_length=1, max_length=100)]
+    type: Annotated[str, Field(min_length=1, max_length=100)]
     data: Any = None
     files: Annotated[list[FileBody], Field(max_length=MAX_FILES)] = Field(default_factory=list)
 
@@ -39,7 +39,7 @@ class ValueBody(Body):
 class JobBody(Body):
     """One sub-workflow to run, outside of the master's queue."""
 
-    definition: Annotated[StrictStr, Field(min_length=1, max_length=200)]
+    definition: Annotated[str, Field(min_length=1, max_length=200)]
     version: Annotated[StrictInt, Field(ge=1, le=2**31)] | None = Field(default=None, description="The latest if null.")
     values: dict[str, Any] = Field(
         default_factory=dict,
@@ -48,18 +48,18 @@ class JobBody(Body):
             '{"$value": {"type": "IMAGE", "files": [{"sha256", "size_bytes", "media_type"}]}}.'
         ),
     )
-    outputs: Annotated[list[StrictStr], Field(max_length=1000)] | None = Field(
+    outputs: Annotated[list[str], Field(max_length=1000)] | None = Field(
         default=None, description="Which outputs are wanted; all if null."
     )
     backend: Selector = Field(default="auto", description="auto, a backend's id or name, or tag:NAME.")
-    excluded_backends: Annotated[list[StrictStr], Field(max_length=1000)] = Field(default_factory=list)
+    excluded_backends: Annotated[list[str], Field(max_length=1000)] = Field(default_factory=list)
     fidelity: Literal["any", "exact"] = "any"
     attempts: Annotated[StrictInt, Field(ge=1, le=100)] = 3
     on_failure: Literal["fail", "drop", "ask"] = "fail"
     priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
     cache: StrictBool = Field(default=True, description="Whether an equal job's result or run may be shared.")
     time_limit_s: Annotated[StrictFloat, Field(gt=0, le=30 * 86400)] | None = None
-    client_id: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = Field(
+    client_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The socket (ComfyUI's clientId) that gets the previews."
     )
 

@@ -6,9 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Annotated
 
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field, StrictBool
 
-from ..domain import BackendStatus, JobStatus
 from ..errors import Unavailable
 from ..service import Service
 from .backend_schemas import HealthView
@@ -30,8 +29,8 @@ class CountsView(View):
     """How much there is of everything; what there is none of is left out."""
 
     definitions: int
-    backends: dict[BackendStatus, int]
-    jobs: dict[JobStatus, int]
+    backends: dict[str, int] = Field(description="By status.")
+    jobs: dict[str, int] = Field(description="By status.")
     storage: StorageView
 
 
@@ -53,7 +52,7 @@ class HealthList(View):
 class WatchBody(Body):
     """Whose previews a browser tab wants to see."""
 
-    jobs: Annotated[list[Annotated[StrictStr, Field(max_length=200)]], Field(max_length=1000)] = Field(
+    jobs: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=1000)] = Field(
         default_factory=list, description="Ids of jobs."
     )
     all: StrictBool = Field(default=False, description="Those of every job.")
@@ -96,8 +95,8 @@ async def _counts(service: Service) -> CountsView:
     usage = await asyncio.to_thread(service.artifacts.usage)
     return CountsView(
         definitions=len(service.publisher.current.definitions),
-        backends=Counter(state.health.status for state in service.registry.list()),
-        jobs=dict(await service.jobs.counts()),
+        backends=Counter(state.health.status.value for state in service.registry.list()),
+        jobs={status.value: count for status, count in (await service.jobs.counts()).items()},
         storage=StorageView(**vars(usage)),
     )
 

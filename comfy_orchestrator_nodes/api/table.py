@@ -131,6 +131,7 @@ def endpoint(route: Route, access: Access) -> Callable[[web.Request], Awaitable[
         try:
             arguments = await _arguments(route, request)
             answer = await route.handler(Call(request, access), **arguments)
+            return answer if isinstance(answer, web.StreamResponse) else shaped(answer, route.status)
         except OrchestratorError as error:
             return refused(error)
         except web.HTTPException:
@@ -143,9 +144,6 @@ def endpoint(route: Route, access: Access) -> Callable[[web.Request], Awaitable[
             reference = uuid.uuid4().hex[:12]
             log.exception("%s %s failed unexpectedly (reference %s)", request.method, request.path, reference)
             return _broken(reference)
-        if isinstance(answer, web.StreamResponse):
-            return answer
-        return shaped(answer, route.status)
 
     return handle
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import Field, StrictInt, StrictStr, StringConstraints
+from pydantic import Field, StrictInt
 
 from ..domain import FileRef
 from .schemas import PREFIX, Body, Query, View
 
 MediaType = Annotated[
     str,
-    StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"),
-    StringConstraints(max_length=255),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"),
+    Field(max_length=255),
 ]
 """Of one file, without parameters. Nothing that could end a header and begin another."""
 
@@ -21,7 +21,7 @@ MediaType = Annotated[
 class FileBody(Body):
     """A file that was uploaded, or that a job made."""
 
-    sha256: Annotated[StrictStr, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Annotated[StrictInt, Field(ge=0, le=2**53)]
     media_type: MediaType
 
