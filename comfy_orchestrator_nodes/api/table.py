@@ -134,8 +134,6 @@ def endpoint(route: Route, access: Access) -> Callable[[web.Request], Awaitable[
             return answer if isinstance(answer, web.StreamResponse) else shaped(answer, route.status)
         except OrchestratorError as error:
             return refused(error)
-        except web.HTTPException:
-            raise
         except ConnectionError:
             # The caller went away: there is nobody to answer.
             raise

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import os
@@ -129,15 +130,21 @@ async def test_a_file_over_the_limit_is_refused_however_it_is_sent(api: Api) -> 
     assert api.service.artifacts.usage().total_bytes == 0
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(api: Api) -> None:
+async def test_an_upload_that_breaks_off_leaves_nothing(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    unfinished = api.service.artifacts.root / "tmp"
+
     async def broken() -> AsyncIterator[bytes]:
         yield PNG
+        while not list(unfinished.iterdir()):
+            await asyncio.sleep(0.01)
         raise ConnectionAbortedError
 
     with pytest.raises((aiohttp.ClientError, ConnectionAbortedError)):
         await api.http.put("/orchestrator/values", data=broken(), headers={"Content-Type": "image/png", HEADER: "1"})
-    usage = api.service.artifacts.usage()
-    assert usage.files == 0
+    while list(unfinished.iterdir()):
+        await asyncio.sleep(0.01)
+    assert api.service.artifacts.usage().files == 0
+    assert [r.getMessage() for r in caplog.records if r.levelname in ("ERROR", "CRITICAL")] == []
 
 
 async def test_a_damaged_file_is_told_as_lost(api: Api) -> None:
