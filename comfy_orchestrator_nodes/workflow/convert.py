@@ -46,16 +46,22 @@ def to_prompt(
     Raises:
         ConversionFailed: the workflow cannot be converted exactly; ``reasons`` holds everything in the way at once.
     """
-    loader = Loader(object_info)
     try:
-        graph = loader.load(workflow)
+        return _convert(workflow, object_info, Choices(choose, now, MAX_NODES))
     except Malformed as error:
         raise ConversionFailed([str(error)]) from None
     except RecursionError:
-        raise ConversionFailed(["its dynamic inputs are nested too deeply"]) from None
+        raise ConversionFailed(["its inputs or values are nested too deeply"]) from None
+
+
+def _convert(
+    workflow: Mapping[str, Any], object_info: Mapping[str, Any], choices: Choices
+) -> dict[str, dict[str, Any]]:
+    loader = Loader(object_info)
+    graph = loader.load(workflow)
     if graph is None:
         raise ConversionFailed(list(loader.reasons))
-    emitter = Emitter(graph, Choices(choose, now, MAX_NODES))
+    emitter = Emitter(graph, choices)
     prompt = emitter.emit()
     if emitter.reasons:
         raise ConversionFailed(list(emitter.reasons))

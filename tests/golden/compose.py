@@ -718,3 +718,79 @@ def definition_nested_in_a_definition() -> Graph:
     graph.link(image(graph), 0, top, "image", "IMAGE")
     save(graph, top)
     return graph
+
+
+@case
+def root_ids_that_collide() -> Graph:
+    graph = Graph()
+    inner = scaler(graph)
+    inner.extra["state"] = {"lastGroupId": 0, "lastNodeId": 30, "lastLinkId": 0, "lastRerouteId": 0}
+    for values in ([1, 2], [3, 4], [5, 6]):
+        graph.instance(inner, values, id_=5)
+    graph.node("EmptyImage", [8, 8, 1, 0], id_=5)
+    return graph
+
+
+@case
+def proxies_without_a_source_come_last() -> Graph:
+    graph = Graph()
+    inner = scaler(graph)
+    proxies = [["-1", "width"], ["11", "width"], ["11", "height"], ["-1", "height"], ["-1", "nobody"]]
+    graph.instance(inner, [1, 2, 3, 4, 5], properties={"proxyWidgets": proxies})
+    graph.instance(inner, [1, 2, 3], properties={"proxyWidgets": str(proxies).replace("'", '"')})
+    graph.instance(inner, [1, 2], properties={"proxyWidgets": [["-1", "width"], [11, "height"]]})
+    return graph
+
+
+@case
+def promoted_choice_without_a_value() -> Graph:
+    graph = Graph()
+    inner = graph.subgraph("Choice", 1)
+    combo = inner.node("CustomCombo", ["b", 0, "a", "b", ""], id_=11)
+    inner.take("choice", "COMBO", (combo, "choice", True))
+    inner.give("STRING", "STRING", combo, 0)
+    graph.instance(inner, [None])
+    graph.node("CustomCombo", [None, 0, "x", "y", ""])
+    return graph
+
+
+@case
+def instance_slots_saved_in_another_order() -> Graph:
+    graph = Graph()
+    inner = scaler(graph)
+    instance = graph.instance(inner, [100, 200])
+    graph.link(graph.node("PrimitiveInt", [77, "fixed"]), 0, instance, "height", "INT", widget=True)
+    instance["inputs"].append({"name": "gone", "type": "INT", "link": None})
+    graph.link(image(graph), 0, instance, "image", "IMAGE")
+    save(graph, instance)
+    return graph
+
+
+@case
+def bypassed_instance_passes_on_by_type() -> Graph:
+    graph = Graph()
+    inner = graph.subgraph("Two", 1)
+    scale = inner.node("ImageScale", ["area", 64, 32, "disabled"], id_=11)
+    encode = inner.node("VAEEncode", id_=12)
+    inner.link(scale, 0, encode, "pixels", "IMAGE")
+    inner.take("vae", "VAE", (encode, "vae", False))
+    inner.take("image", "IMAGE", (scale, "image", False))
+    inner.give("LATENT", "LATENT", encode, 0)
+    inner.give("IMAGE", "IMAGE", scale, 0)
+    instance = graph.instance(inner, mode=4)
+    graph.link(image(graph), 0, instance, "image", "IMAGE")
+    save(graph, instance, 1)
+    latent = graph.node("VAEDecode")
+    graph.link(instance, 0, latent, "samples", "LATENT")
+    return graph
+
+
+@case
+def growing_list_inside_a_dynamic_combo() -> Graph:
+    graph = Graph()
+    for option in ("scale dimensions", "match size", "scale by multiplier"):
+        resize = graph.node("ResizeImageMaskNode", [option, 64, 32, "center", "area"])
+        graph.link(image(graph), 0, resize, "input", "IMAGE")
+        graph.link(image(graph, 2), 0, resize, "resize_type.match", "IMAGE")
+        save(graph, resize)
+    return graph

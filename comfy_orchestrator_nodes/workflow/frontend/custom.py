@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from . import js
@@ -44,7 +45,6 @@ class OptionText(Widget):
         if not self.made:
             return
         widgets = node.widgets
-        _list_choices(node)
         if widgets[-1] is self:
             if js.truthy(value):
                 _add_option(node)
@@ -83,9 +83,12 @@ def _make_custom_combo(node: Node) -> None:
     _add_option(node)
 
 
-def _list_choices(node: Node) -> None:
-    texts = [widget.get() for widget in node.widgets if widget.name.startswith("option")]
-    node.widgets[0].choices = tuple(js.to_text(text) for text in texts if js.truthy(text))
+def choices_of(node: Node, widget: Widget) -> Sequence[Any] | None:
+    """Return what a combo offers; a CustomCombo offers the texts of its options."""
+    if node.type != "CustomCombo" or widget is not node.widgets[0]:
+        return widget.choices
+    texts = [other.get() for other in node.widgets if other.name.startswith("option")]
+    return [js.to_text(text) for text in texts if js.truthy(text)]
 
 
 def _add_option(node: Node) -> None:

@@ -13,7 +13,7 @@ from .custom import ChoiceIndex, choice_index, viewport_state
 from .graph import Graph
 from .load import every_node
 from .node import Node
-from .resolve import Place, Source, Unresolvable, places, resolve_input
+from .resolve import Place, Resolver, Source, Unresolvable, places
 from .widgets import Widget
 
 _META_KEYS = ("cnr_id", "aux_id", "ver")
@@ -38,6 +38,8 @@ class Emitter:
         self._root = root
         self._choices = choices
         self._nodes = list(every_node(root))
+        self._resolver = Resolver()
+        self._quotes = text.Quotes(self._nodes, NAME_PROPERTY)
         self.reasons: dict[str, None] = {}
 
     def emit(self) -> dict[str, dict[str, Any]]:
@@ -95,7 +97,7 @@ class Emitter:
 
     def _source(self, place: Place, index: int) -> Source | None:
         try:
-            return resolve_input(place, index)
+            return self._resolver.resolve(place, index)
         except Unresolvable as error:
             self.reasons[str(error)] = None
             return None
@@ -136,11 +138,11 @@ class Emitter:
         try:
             return text.resolve_choices(value, self._choices.choose)
         except text.TooDeep:
-            self.reasons[f"a text of node {place.id} nests choices deeper than {text.MAX_CHOICE_DEPTH} levels"] = None
+            self.reasons[f"a text of node {place.id} nests choices beyond use: {{{{…|…}}|…}}"] = None
             return value
 
     def _replace(self, value: str) -> str:
-        return text.replace_patterns(value, self._nodes, NAME_PROPERTY, self._choices.now)
+        return self._quotes.replace(value, self._choices.now)
 
 
 def _is_link(value: Any) -> bool:

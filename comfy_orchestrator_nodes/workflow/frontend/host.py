@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import js, virtual
+from .custom import choices_of
 from .graph import INPUT_BOUNDARY, BoundaryInput, Graph, Link
 from .layout import announce_removal, connected_widgets
 from .node import Node, OutputSlot, Slot
@@ -66,10 +67,10 @@ def _bind(node: Node, slot: Slot, boundary: BoundaryInput) -> None:
     inner = next(connected_widgets(_definition(node), boundary), None)
     if inner is None:
         return
-    widget = inner[2]
+    source, _, widget = inner
     held = node.promoted.get(boundary.name)
     if held is None or held.type != widget.type:
-        held = Widget(widget.type, boundary.name, widget.get(), choices=widget.choices)
+        held = Widget(widget.type, boundary.name, widget.get(), choices=choices_of(source, widget))
         node.promoted[boundary.name] = held
     slot.widget = boundary.name
     slot.promoted = held

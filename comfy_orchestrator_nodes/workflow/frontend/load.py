@@ -9,6 +9,7 @@ from typing import Any
 from ..ordering import innermost_first
 from . import host, js, virtual
 from .create import Factory
+from .custom import choices_of
 from .graph import BoundaryInput, BoundaryOutput, Graph
 from .inputs import add_input
 from .layout import capture_layout, replace_inputs
@@ -91,6 +92,7 @@ class Loader:
     # --- one graph ---
 
     def _configure(self, graph: Graph, raw: RawGraph) -> None:
+        self._ids.observe(raw.last_node_id)
         for link in raw.links:
             graph.add_link(link)
         infos = self._make_nodes(graph, raw)
@@ -264,5 +266,7 @@ def _repair_values(node: Node) -> None:
         repaired = node.type in _REPAIRED_SAMPLERS and widget.name == "sampler_name"
         if repaired and isinstance(value, str) and value.startswith("sample_"):
             widget.set(node, value[7:])
-        if widget.type == "combo" and widget.choices and (value is None or value is js.UNDEFINED):
-            widget.set(node, widget.choices[0])
+        if widget.type == "combo" and (value is None or value is js.UNDEFINED):
+            choices = choices_of(node, widget)
+            if choices:
+                widget.set(node, choices[0])

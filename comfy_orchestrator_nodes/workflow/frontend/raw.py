@@ -12,6 +12,12 @@ from .graph import Link
 
 MAX_SAFE_INTEGER = 2**53 - 1
 
+MAX_NODES = 20_000
+"""How many nodes one graph may have."""
+
+MAX_PARTS = 4_000
+"""How many inputs, outputs or values one node may have; what a browser could still show is far less."""
+
 
 class Malformed(Exception):
     """The document is not shaped like a workflow."""
@@ -25,6 +31,8 @@ class RawGraph:
     id: str
     nodes: list[dict[str, Any]]
     links: list[Link]
+    last_node_id: Any = 0
+    """The counter of node ids that a definition was saved with."""
     boundary_inputs: list[dict[str, Any]] = field(default_factory=list)
     boundary_outputs: list[dict[str, Any]] = field(default_factory=list)
 
@@ -71,20 +79,29 @@ def items(container: Any, key: str, where: str) -> list[Any]:
     return value
 
 
+def _bounded(values: list[Any], limit: int, what: str) -> list[Any]:
+    if len(values) > limit:
+        raise Malformed(f"{what} are more than {limit}")
+    return values
+
+
 def read_graph(data: Mapping[str, Any], where: str) -> RawGraph:
     """Read one graph: copy what will change, and drop links that compete for an input.
 
     Raises:
         Malformed: it is not shaped like a graph.
     """
-    nodes = [_copy_node(node, where) for node in items(data, "nodes", where)]
+    state = data.get("state")
+    saved = _bounded(items(data, "nodes", where), MAX_NODES, f"the nodes of {where}")
+    nodes = [_copy_node(node, where) for node in saved]
     graph = RawGraph(
         name=str(data.get("name") or ""),
         id=str(data.get("id", "")),
         nodes=nodes,
         links=[_read_link(row, where) for row in items(data, "links", where)],
-        boundary_inputs=[_copy_boundary(slot, where) for slot in items(data, "inputs", where)],
-        boundary_outputs=[_copy_boundary(slot, where) for slot in items(data, "outputs", where)],
+        last_node_id=state.get("lastNodeId") if isinstance(state, dict) and data.get("version") != 0.4 else 0,
+        boundary_inputs=_copy_boundaries(data, "inputs", where),
+        boundary_outputs=_copy_boundaries(data, "outputs", where),
     )
     _drop_competing_links(graph)
     return graph
@@ -95,8 +112,12 @@ def _copy_node(node: Any, where: str) -> dict[str, Any]:
         raise Malformed(f"a node of {where} is not an object")
     copy = dict(node)
     id_text(copy.get("id"))
-    copy["inputs"] = [_copy_slot(slot, "link", where) for slot in items(node, "inputs", where)]
-    copy["outputs"] = [_copy_slot(slot, "links", where) for slot in items(node, "outputs", where)]
+    for key, link_key in (("inputs", "link"), ("outputs", "links")):
+        slots = _bounded(items(node, key, where), MAX_PARTS, f"the {key} of a node of {where}")
+        copy[key] = [_copy_slot(slot, link_key, where) for slot in slots]
+    values = node.get("widgets_values")
+    if isinstance(values, (list, dict)) and len(values) > MAX_PARTS:
+        raise Malformed(f"the values of a node of {where} are more than {MAX_PARTS}")
     properties = node.get("properties")
     copy["properties"] = dict(properties) if isinstance(properties, dict) else {}
     return copy
@@ -109,6 +130,12 @@ def _copy_slot(slot: Any, key: str, where: str) -> dict[str, Any]:
     if key == "link" and copy.get("link") is not None:
         copy["link"] = whole(copy["link"], f"the link of an input in {where}")
     return copy
+
+
+def _copy_boundaries(data: Mapping[str, Any], key: str, where: str) -> list[dict[str, Any]]:
+    return [
+        _copy_boundary(slot, where) for slot in _bounded(items(data, key, where), MAX_PARTS, f"the {key} of {where}")
+    ]
 
 
 def _copy_boundary(slot: Any, where: str) -> dict[str, Any]:
@@ -228,8 +255,13 @@ class NodeIds:
         if number is None:
             return
         self._used.add(number)
-        if observe and number >= 0 and number > self._last:
-            self._last, self._sound = number, True
+        if observe:
+            self.observe(number)
+
+    def observe(self, number: Any) -> None:
+        """Let the counter go on from a higher id."""
+        if js.is_number(number) and number == number and 0 <= number <= MAX_SAFE_INTEGER and number > self._last:
+            self._last, self._sound = int(number), True
 
     def mint(self) -> str:
         """Return a new id."""

@@ -14,27 +14,26 @@ from . import js, slot_types
 from .graph import INPUT_BOUNDARY, Graph, Link
 from .node import BYPASSED, MUTED, Node
 
+MAX_DEPTH = 100
+"""How deep instances may nest; the front end's own limit is of no use before the stack ends."""
+
 
 class Unresolvable(Exception):
     """A link that the front end stumbles over: it would refuse to queue the workflow."""
 
 
-@dataclass(frozen=True)
 class Place:
-    """One node as it will execute: the node, and the instances that lead to it."""
+    """One node as it will execute: the node, the instance that it is in, and its id in the prompt.
 
-    node: Node
-    path: tuple[Place, ...] = ()
+    The id holds the ids of all instances around the node, outermost first, joined by colons.
+    """
 
-    @property
-    def id(self) -> str:
-        """The id in the prompt: the ids of the instances and the node, joined by colons."""
-        return ":".join([*(place.node.id for place in self.path), self.node.id])
+    __slots__ = ("host", "id", "node")
 
-    @property
-    def host(self) -> Place | None:
-        """The instance that the node is in."""
-        return self.path[-1] if self.path else None
+    def __init__(self, node: Node, host: Place | None = None) -> None:
+        self.node = node
+        self.host = host
+        self.id: str = node.id if host is None else f"{host.id}:{node.id}"
 
 
 @dataclass(frozen=True)
@@ -65,34 +64,49 @@ def places(root: Graph, limit: int) -> Iterator[Place]:
         yield place
         graph = place.node.subgraph
         # The front end looks at the mode of an instance only in the root graph.
-        if graph is None or (not place.path and not place.node.active):
+        if graph is None or (place.host is None and not place.node.active):
             continue
-        path = (*place.path, place)
-        stack.append(iter([Place(node, path) for node in graph.nodes]))
+        if len(stack) > MAX_DEPTH:
+            raise Unresolvable(f"its subgraphs are nested deeper than {MAX_DEPTH} levels")
+        stack.append(iter([Place(node, place) for node in graph.nodes]))
 
 
-def resolve_input(place: Place, slot: int) -> Source | None:
-    """Return what feeds an input, or None where nothing does.
+class Resolver:
+    """Follows links; remembers what it found, so that many ends of one long chain cost no more than one."""
 
-    Raises:
-        Unresolvable: the links go round in a circle, or lead to what is not there.
-    """
-    visited: set[tuple[int, str, bool, int]] = set()
-    at: Place = place
-    index = slot
-    wanted: Any = None
-    outward = False
-    while True:
-        key = (id(at.host.node.subgraph) if at.host and at.host.node.subgraph else 0, at.node.id, outward, index)
-        if key in visited:
-            raise Unresolvable(f"the links around node {at.id} go round in a circle")
-        visited.add(key)
-        step = _behind_output(at, index, wanted) if outward else _behind_input(at, index, wanted)
-        if step is None or isinstance(step, Source):
-            return step
-        at, index, wanted, outward = step
+    def __init__(self) -> None:
+        self._known: dict[_Stop, Source | None] = {}
+
+    def resolve(self, place: Place, slot: int) -> Source | None:
+        """Return what feeds an input, or None where nothing does.
+
+        Raises:
+            Unresolvable: the links go round in a circle, or lead to what is not there.
+        """
+        visited: set[tuple[int, str, bool, int]] = set()
+        passed: list[_Stop] = []
+        at, index, wanted, outward = place, slot, None, False
+        while True:
+            stop = (at.id, index, str(slot_types.key(wanted)), outward)
+            if stop in self._known:
+                found = self._known[stop]
+                break
+            passed.append(stop)
+            graph = at.host.node.subgraph if at.host is not None else None
+            seen = (id(graph), at.node.id, outward, index)
+            if seen in visited:
+                raise Unresolvable(f"the links around node {at.id} go round in a circle")
+            visited.add(seen)
+            step = _behind_output(at, index, wanted) if outward else _behind_input(at, index, wanted)
+            if step is None or isinstance(step, Source):
+                found = step
+                break
+            at, index, wanted, outward = step
+        self._known.update(dict.fromkeys(passed, found))
+        return found
 
 
+_Stop = tuple[str, int, str, bool]
 _Step = tuple[Place, int, Any, bool]
 
 
@@ -111,7 +125,7 @@ def _behind_input(at: Place, index: int, wanted: Any) -> _Step | Source | None:
         name = at.node.inputs[index].name
         raise Unresolvable(f"input {name!r} of node {at.id} is linked to node {link.origin}, which is not there")
     kind = at.node.inputs[index].type if wanted is None else wanted
-    return Place(origin, at.path), link.origin_slot, kind, True
+    return Place(origin, at.host), link.origin_slot, kind, True
 
 
 def _outside(host: Place, link: Link) -> _Step | Source | None:
@@ -138,7 +152,7 @@ def _behind_output(at: Place, index: int, wanted: Any) -> _Step | Source | None:
         return Source(at, index)
     setter = _setter_of(node)
     if setter is not None:
-        return Place(setter, at.path), index, wanted, False
+        return Place(setter, at.host), index, wanted, False
     return (at, index, wanted, False) if node.input_link(index) is not None else None
 
 
@@ -151,13 +165,12 @@ def _inside(at: Place, index: int, wanted: Any) -> _Step | None:
     link = next((graph.links[id_] for id_ in graph.outputs[index].link_ids if id_ in graph.links), None)
     if link is None:
         return None
-    path = (*at.path, at)
     if link.origin == INPUT_BOUNDARY:
         raise Unresolvable(f"output {index} of subgraph instance {at.id} is linked straight to one of its inputs")
     inner = graph.by_id.get(link.origin)
     if inner is None:
         raise Unresolvable(f"output {index} of subgraph instance {at.id} is linked to nothing inside")
-    return Place(inner, path), link.origin_slot, wanted, True
+    return Place(inner, at), link.origin_slot, wanted, True
 
 
 def bypass_slot(node: Node, index: int, wanted: Any, place_id: str) -> int | None:

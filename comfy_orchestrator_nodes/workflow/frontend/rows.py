@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from . import js
@@ -9,6 +10,9 @@ from .layout import capture_layout, replace_inputs
 from .node import Node
 from .specs import InputSpec, UnusableClass, parse_group
 from .widgets import Widget
+
+_MAX_ROWS = 500
+"""How many rows are made at most; the front end's own limit is 20, unless more were saved."""
 
 
 class DynamicGroup(Widget):
@@ -38,7 +42,7 @@ class DynamicGroup(Widget):
         if not self.made:
             self.value = value
             return
-        if not js.is_number(value):
+        if not js.is_number(value) or not math.isfinite(value):
             return
         wanted = max(0, int(value))
         self._check_saved(node, value, wanted)
@@ -53,6 +57,8 @@ class DynamicGroup(Widget):
             return
         kept = [widget for widget in node.widgets if widget.keeps]
         restored = node.restoration.lookup(self.name, kept.index(self)) if self in kept else None
+        if wanted > _MAX_ROWS:
+            raise UnusableClass(f"{self.name}: a saved row count of {wanted}, where {_MAX_ROWS} are the most")
         named = node.restoration.named
         saved = len(node.restoration.positional if named is None else named)
         if restored is not None and restored[0] == value and wanted > max(self.maximum, saved):

@@ -8,6 +8,9 @@ from typing import Any
 from .graph import Graph, Link
 from .node import Node, OutputSlot, Slot
 
+_MAX_BLOCKED = 100
+"""How many links may stand in each other's way before the rest stays where it was saved."""
+
 
 def merge_slots(node: Node, info: dict[str, Any]) -> None:
     """Let the definition say which slots there are, and the document which others a script had added."""
@@ -108,7 +111,7 @@ def realign_links(graph: Graph, node: Node, names: list[tuple[Any, int | None]])
             wanted.setdefault(link.id, []).append(str(name))
     skipped: set[int] = set()
     passes = 0
-    while passes < len(wanted):
+    while passes < len(wanted) and len(skipped) <= _MAX_BLOCKED:
         places: dict[str, list[int]] = {}
         for index, slot in enumerate(node.inputs):
             places.setdefault(slot.name, []).append(index)
