@@ -32,6 +32,8 @@ from .api.events import BrowserEvents
 from .api.routes import add_routes
 from .domain import LOCAL_BACKEND_ID, Backend, RunStatus, TlsOptions
 from .errors import StoreError
+from .flow.wiring import wire_guards
+from .nodes import flow as flow_nodes
 from .nodes import io as io_nodes
 from .nodes import remote_workflow
 from .nodes.crossing import Crossing
@@ -181,7 +183,8 @@ class Extension:
         prompt = json_data.get("prompt")
         if not isinstance(prompt, dict):
             return json_data
-        return {**json_data, "prompt": annotate(prompt, self.snapshot().definitions.get)}
+        annotated = annotate(prompt, self.snapshot().definitions.get)
+        return {**json_data, "prompt": wire_guards(annotated, _reshapes)}
 
 
 def _this_server() -> Backend:
@@ -192,6 +195,12 @@ def _this_server() -> Backend:
     url = f"{'https' if secure else 'http'}://{host}:{args.port}"
     # Its own certificate need not be valid for the loopback address; the request does not leave this machine.
     return Backend(LOCAL_BACKEND_ID, "This server", url, tls=TlsOptions(verify=not secure))
+
+
+def _reshapes(class_type: str) -> bool:
+    """Whether a node class takes or makes whole lists, so that its items are not those that came in."""
+    node = comfy_nodes.NODE_CLASS_MAPPINGS.get(class_type)
+    return bool(getattr(node, "INPUT_IS_LIST", False)) or any(getattr(node, "OUTPUT_IS_LIST", None) or ())
 
 
 def _locate(name: FileName) -> Path | None:
@@ -209,6 +218,14 @@ def load() -> tuple[dict[str, type], dict[str, str]]:
     extension = Extension(server)
     add_routes(server.routes, extension.access)
     server.add_on_prompt_handler(extension.on_prompt)
-    classes = {REMOTE_WORKFLOW: remote_workflow.build(extension), **io_nodes.NODE_CLASS_MAPPINGS}
-    names = {REMOTE_WORKFLOW: "Remote Workflow", **io_nodes.NODE_DISPLAY_NAME_MAPPINGS}
+    classes = {
+        REMOTE_WORKFLOW: remote_workflow.build(extension),
+        **flow_nodes.build(extension),
+        **io_nodes.NODE_CLASS_MAPPINGS,
+    }
+    names = {
+        REMOTE_WORKFLOW: "Remote Workflow",
+        **flow_nodes.NODE_DISPLAY_NAME_MAPPINGS,
+        **io_nodes.NODE_DISPLAY_NAME_MAPPINGS,
+    }
     return classes, names

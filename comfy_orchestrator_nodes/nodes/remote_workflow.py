@@ -21,6 +21,7 @@ from ..domain import (
     Value,
 )
 from ..errors import OrchestratorError
+from ..flow.guards import report
 from ..orchestrator.jobs import Request, raise_failure
 from ..workflow.bind import bind
 from ..workflow.graph import class_type
@@ -38,6 +39,8 @@ from .values import decode, encode
 
 INFO_TYPE = "JOB_INFO"
 """The type of ``info``: per item a dict of ``backend``, ``elapsed_s``, ``attempts``, ``cached``, ``cause``."""
+REPORT_TYPE = "JOB_REPORT"
+"""The type of ``report``, which is never blocked: how many items came, and which of them failed."""
 
 
 def build(host: Host) -> type:
@@ -50,9 +53,9 @@ def build(host: Host) -> type:
         DESCRIPTION = "Runs a whole workflow from the library on the best of your ComfyUI servers."
         FUNCTION = "run"
         INPUT_IS_LIST = True
-        RETURN_TYPES = ("INT", INFO_TYPE, *([ANY] * SLOTS))
-        RETURN_NAMES = ("index", "info", *(output_name(i) for i in range(SLOTS)))
-        OUTPUT_IS_LIST = (True,) * (SLOTS + 2)
+        RETURN_TYPES = ("INT", INFO_TYPE, *([ANY] * SLOTS), REPORT_TYPE)
+        RETURN_NAMES = ("index", "info", *(output_name(i) for i in range(SLOTS)), "report")
+        OUTPUT_IS_LIST = (True,) * (SLOTS + 3)
 
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
@@ -166,7 +169,7 @@ class _Task:
     async def run(self, links: Mapping[str, LinkedList]) -> dict[str, Any]:
         count = item_count(self._lists)
         if count == 0:
-            return {"result": self._blocked(None)}
+            return {"result": self._blocked(report(0, ()))}
         if await self._runs_here():
             return self._expanded(count, links)
         requests = await self._requests(count)
@@ -221,7 +224,7 @@ class _Task:
         )
         info = {"backend": self._local_name(), "elapsed_s": 0.0, "attempts": 1, "cached": False, "failed": False}
         outputs = [expansion.outputs.get(output.name, self._host.blocker(None)) for output in self._slots.outputs]
-        result = (tuple(range(count)), (info,) * count, *outputs, *self._unused())
+        result = (tuple(range(count)), (info,) * count, *outputs, *self._unused(), (report(count, ()),))
         return {"result": result, "expand": expansion.nodes}
 
     def _bound_scalars(self, index: int) -> dict[str, Value]:
@@ -282,12 +285,14 @@ class _Task:
         index = [index for index, _ in kept]
         info = [_info(o) for _, o in kept]
         ui = {"orchestrator": [{"job_id": o.job.id, **_info(o)} for o in outcomes]}
+        told = report(len(outcomes), [_failure(i, o) for i, o in enumerate(outcomes) if _failed(o.job)])
         if not kept:
-            return {"ui": ui, "result": self._blocked(None)}
-        return {"ui": ui, "result": (index, info, *outputs, *self._unused())}
+            return {"ui": ui, "result": self._blocked(told)}
+        return {"ui": ui, "result": (index, info, *outputs, *self._unused(), [told])}
 
-    def _blocked(self, message: str | None) -> tuple[Any, ...]:
-        return tuple([self._host.blocker(message)] for _ in range(SLOTS + 2))
+    def _blocked(self, told: Json) -> tuple[Any, ...]:
+        """Return the outputs when no item is left: only the report can still be read."""
+        return (*([self._host.blocker(None)] for _ in range(SLOTS + 2)), [told])
 
     def _unused(self) -> list[Any]:
         first = len(self._slots.outputs)
@@ -314,6 +319,11 @@ def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
 def _some_file(type_: str) -> Value:
     """Return a value that stands for any of its type: whether a backend can take it does not depend on its content."""
     return Value(type_, files=(FileRef("0" * 64, 0, "application/octet-stream"),))
+
+
+def _failure(index: int, outcome: Outcome) -> dict[str, Json]:
+    failure = outcome.job.failure
+    return {"index": index, "backend": outcome.backend, "cause": failure.message if failure is not None else ""}
 
 
 def _failed(job: Job) -> bool:

@@ -42,4 +42,71 @@ class Fail:
         raise RuntimeError(message)
 
 
-NODE_CLASS_MAPPINGS = {"OrchestratorTestSleep": Sleep, "OrchestratorTestFail": Fail}
+class AnyType(str):
+    """Fits every type."""
+
+    __slots__ = ()
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = str.__hash__
+
+
+ANY = AnyType("*")
+
+
+class Text:
+    """Makes a text of a value."""
+
+    CATEGORY = "test"
+    FUNCTION = "run"
+    RETURN_TYPES = ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+        return {"required": {"value": (ANY,), "text": ("STRING", {"default": ""})}}
+
+    def run(self, value: Any, text: str) -> tuple[str]:
+        return (f"{text} {value}",)
+
+
+class Pair:
+    """Puts two values side by side, as any ordinary node with two inputs does."""
+
+    CATEGORY = "test"
+    FUNCTION = "run"
+    RETURN_TYPES = (ANY,)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+        return {"required": {"first": (ANY,), "second": (ANY,)}}
+
+    def run(self, first: Any, second: Any) -> tuple[str]:
+        return (f"{first} {second}",)
+
+
+class Show:
+    """Writes what it gets into the history."""
+
+    CATEGORY = "test"
+    FUNCTION = "run"
+    INPUT_IS_LIST = True
+    OUTPUT_NODE = True
+    RETURN_TYPES = ()
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+        return {"required": {"value": (ANY,)}}
+
+    def run(self, value: list[Any]) -> dict[str, Any]:
+        return {"ui": {"values": value}}
+
+
+NODE_CLASS_MAPPINGS = {
+    "OrchestratorTestSleep": Sleep,
+    "OrchestratorTestFail": Fail,
+    "OrchestratorTestText": Text,
+    "OrchestratorTestPair": Pair,
+    "OrchestratorTestShow": Show,
+}

@@ -1,0 +1,1 @@
+"""What Condition, FanOut and Merge mean, as pure functions that every executor of a meta-graph calls."""

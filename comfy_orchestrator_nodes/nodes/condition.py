@@ -1,0 +1,134 @@
+"""Condition: an expression sends each item to its ``true`` or its ``false`` branch."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..conditions import Condition as Compiled
+from ..conditions import compile_condition
+from ..errors import EvaluationFailed, InvalidRequest, OrchestratorError
+from ..flow.words import EXPRESSION_INPUTS, ROUTED, routed_value
+from .any_type import ANY
+from .host import Host
+from .io import CATEGORY
+from .items import item, item_count
+from .measure import measurable
+
+_VALUES = tuple(routed_value(number) for number in range(1, ROUTED + 1))
+_BRANCHES = tuple(f"{branch}_{number}" for number in range(1, ROUTED + 1) for branch in ("true", "false"))
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def build(host: Host) -> type:
+    """Return the node class for one master."""
+
+    class Condition:
+        """Routes values by an expression, item by item; the branch not taken does not run."""
+
+        CATEGORY = CATEGORY
+        DESCRIPTION = "Sends values to one of two branches by an expression. The branch not taken does not run at all."
+        FUNCTION = "run"
+        INPUT_IS_LIST = True
+        RETURN_TYPES = ("BOOLEAN", *([ANY] * len(_BRANCHES)))
+        RETURN_NAMES = ("result", *_BRANCHES)
+        OUTPUT_IS_LIST = (True,) * (1 + len(_BRANCHES))
+
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+            """Declare the inputs."""
+            routed = {
+                name: (ANY, {"tooltip": "A value to route; it may be used in the expression too."}) for name in _VALUES
+            }
+            asked = {name: (ANY, {"tooltip": "A value for the expression."}) for name in EXPRESSION_INPUTS}
+            tooltip = "Such as: a.width < 1024 and not a.is_blank. The help page tells the whole language."
+            renaming = "Names for a, b, c, … in the expression, with commas between: photo, score"
+            return {
+                "required": {"expression": ("STRING", {"default": "a > 0", "tooltip": tooltip})},
+                "optional": {"names": ("STRING", {"default": "", "tooltip": renaming}), **routed, **asked},
+            }
+
+        @classmethod
+        def VALIDATE_INPUTS(  # noqa: N802 - ComfyUI's name
+            cls, expression: Any = None, names: Any = "", input_types: Any = None
+        ) -> bool | str:
+            """Refuse an expression that cannot be read. Arguments come as lists of one; a linked one is None."""
+            text, renamed, connected = _one(expression), _one(names), _one(input_types) or {}
+            if text is None or renamed is None:
+                return True
+            try:
+                compile_condition(text, _inputs_by_name(renamed, connected))
+            except OrchestratorError as error:
+                return str(error)
+            return True
+
+        async def run(
+            self, expression: Sequence[str], names: Sequence[str] = ("",), **inputs: list[Any]
+        ) -> tuple[list[Any], ...]:
+            """Evaluate the expression for each item and deal the values out."""
+            by_name = _inputs_by_name(names[0], inputs)
+            condition = compile_condition(expression[0], by_name)
+            count = item_count(inputs)
+            asked = {name: inputs[slot] for name, slot in by_name.items()}
+            result = await asyncio.to_thread(_evaluated, condition, asked, count)
+            return (result, *(branch for name in _VALUES for branch in self._routed(name, inputs.get(name), result)))
+
+        def _routed(
+            self, name: str, values: Sequence[Any] | None, result: Sequence[bool]
+        ) -> tuple[list[Any], list[Any]]:
+            if values is None:
+                unconnected = host.blocker(
+                    f"Nothing is connected to the Condition's {name}, so it has nothing to route."
+                )
+                return [unconnected], [unconnected]
+            taken, other = routed(values, result)
+            return taken or [host.blocker(None)], other or [host.blocker(None)]
+
+    return Condition
+
+
+def routed(values: Sequence[Any], result: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+    """Return the values of the true and of the false items, in order; one value serves every item."""
+    spread = list(values) * len(result) if len(values) == 1 else list(values)
+    pairs = list(zip(spread, result, strict=True))
+    return [value for value, holds in pairs if holds], [value for value, holds in pairs if not holds]
+
+
+def _evaluated(condition: Compiled, lists: Mapping[str, Sequence[Any]], count: int) -> list[bool]:
+    measured = {name: [measurable(value) for value in values] for name, values in lists.items()}
+    results: list[bool] = []
+    for index in range(count):
+        values = item(measured, index)
+        try:
+            results.append(condition.holds(values))
+        except EvaluationFailed as error:
+            if count == 1:
+                raise
+            raise EvaluationFailed(f"Item {index}: {error.message}", item=index, **error.details()) from None
+    return results
+
+
+def _inputs_by_name(names: str, connected: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names that an expression may use, each with the input it stands for.
+
+    Raises:
+        InvalidRequest: the renaming is unusable.
+    """
+    given = [name.strip() for name in names.split(",")] if names.strip() else []
+    if len(given) > len(EXPRESSION_INPUTS):
+        raise InvalidRequest(f"There are {len(EXPRESSION_INPUTS)} inputs to name, not {len(given)}.")
+    renamed = {slot: given[n] if n < len(given) and given[n] else slot for n, slot in enumerate(EXPRESSION_INPUTS)}
+    unusable = [name for name in renamed.values() if not _NAME.fullmatch(name)]
+    if unusable:
+        raise InvalidRequest(f"{unusable[0]!r} is no name: use letters, digits and _, and begin with a letter.")
+    by_name = {renamed[slot]: slot for slot in EXPRESSION_INPUTS if slot in connected}
+    if len(set(renamed.values())) < len(renamed) or any(name in _VALUES for name in renamed.values()):
+        raise InvalidRequest(f"The names {names!r} name two inputs alike.")
+    return {**by_name, **{slot: slot for slot in _VALUES if slot in connected}}
+
+
+def _one(value: Any) -> Any:
+    """With INPUT_IS_LIST everything comes as a list of one."""
+    return value[0] if isinstance(value, (list, tuple)) and value else value

@@ -1,0 +1,130 @@
+"""FanOut: something becomes items, which everything behind it does one by one, on all backends at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import InvalidRequest
+from ..flow import fan_out
+from ..flow.fan_out import Items
+from ..flow.words import WAYS
+from .any_type import ANY
+from .batches import split
+from .host import Host
+from .io import CATEGORY
+
+LAYOUT_TYPE = "FAN_OUT_LAYOUT"
+
+_TOOLTIPS = {
+    fan_out.BATCH: "images, masks, latents or sound, so many at a time",
+    fan_out.LIST: "the elements of what is connected",
+    fan_out.LINES: "the lines of the text",
+    fan_out.JSON: "the elements of a JSON array in the text",
+    fan_out.SEEDS: "seeds, counted up",
+    fan_out.GRID: "all combinations of named lists in the text, such as cfg: 4, 8",
+}
+
+
+def build(host: Host) -> type:
+    """Return the node class for one master."""
+
+    class FanOut:
+        """Turns one thing into many items."""
+
+        CATEGORY = CATEGORY
+        DESCRIPTION = (
+            "Turns a batch, a list, text, seeds or a grid into items. What follows runs once per item, in parallel."
+        )
+        FUNCTION = "run"
+        INPUT_IS_LIST = True
+        RETURN_TYPES = (ANY, "INT", "INT", *([ANY] * WAYS), LAYOUT_TYPE)
+        RETURN_NAMES = ("item", "index", "count", *(f"out_{number}" for number in range(1, WAYS + 1)), "layout")
+        OUTPUT_IS_LIST = (True,) * (WAYS + 4)
+
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+            """Declare the inputs."""
+            sources = "; ".join(f"{name}: {what}" for name, what in _TOOLTIPS.items())
+            dealing = "Deal the items out over so many outputs out_1, out_2, … for branches that differ. 0: do not."
+            return {
+                "required": {"source": (list(fan_out.SOURCES), {"default": fan_out.BATCH, "tooltip": sources})},
+                "optional": {
+                    "value": (ANY, {"tooltip": "What becomes items, for the sources batch and list."}),
+                    "text": ("STRING", {"default": "", "multiline": True, "tooltip": "For lines, json and grid."}),
+                    "chunk": (
+                        "INT",
+                        {"default": 1, "min": 1, "max": 4096, "tooltip": "For batch: how many at a time."},
+                    ),
+                    "seed": (
+                        "INT",
+                        {"default": 0, "min": 0, "max": fan_out.SEEDS_END - 1, "tooltip": "For seeds: the first one."},
+                    ),
+                    "seeds": (
+                        "INT",
+                        {"default": 4, "min": 0, "max": fan_out.MAX_ITEMS, "tooltip": "For seeds: how many."},
+                    ),
+                    "distribute": ("INT", {"default": 0, "min": 0, "max": WAYS, "tooltip": dealing}),
+                },
+            }
+
+        @classmethod
+        def VALIDATE_INPUTS(cls, source: Any = None, input_types: Any = None) -> bool | str:  # noqa: N802 - ComfyUI's name
+            """Refuse a source without what it needs. Arguments come as lists of one; a linked one is None."""
+            chosen, connected = _one(source), _one(input_types) or {}
+            if chosen is not None and chosen not in fan_out.SOURCES:
+                return f"There is no source {chosen!r}; choose one of {', '.join(fan_out.SOURCES)}."
+            if chosen in (fan_out.BATCH, fan_out.LIST) and "value" not in connected:
+                return f"The source {chosen!r} needs something connected to 'value'."
+            return True
+
+        async def run(
+            self,
+            source: Sequence[str],
+            value: Sequence[Any] = (),
+            text: Sequence[str] = ("",),
+            chunk: Sequence[int] = (1,),
+            seed: Sequence[int] = (0,),
+            seeds: Sequence[int] = (4,),
+            distribute: Sequence[int] = (0,),
+        ) -> tuple[list[Any], ...]:
+            """Make the items."""
+            if source[0] == fan_out.BATCH:
+                items = Items(await asyncio.to_thread(split, value, chunk[0]))
+            else:
+                items = made(source[0], value, text, seed[0], seeds[0])
+            count, ways = len(items.values), distribute[0]
+            if source[0] == fan_out.GRID and ways:
+                raise InvalidRequest("A grid has an output for each name and deals nothing out. Set 'distribute' to 0.")
+            columns = list(items.columns.values()) or [fan_out.dealt(items.values, ways, way) for way in range(ways)]
+            outputs = [list(column) or [host.blocker(None)] for column in columns]
+            unused = host.blocker("This FanOut has fewer outputs: see 'distribute', or the names of its grid.")
+            outputs += [[unused]] * (WAYS - len(outputs))
+            layout = {"count": count, "ways": ways}
+            none = [host.blocker(None)]
+            return (list(items.values) or none, list(range(count)) or none, [count], *outputs, [layout])
+
+    return FanOut
+
+
+def made(source: str, value: Sequence[Any], text: Sequence[str], seed: int, seeds: int) -> Items:
+    """Return the items of every source but batches.
+
+    Raises:
+        InvalidRequest: there are none to make of this, or too many.
+    """
+    if source == fan_out.LIST:
+        return fan_out.from_list(value)
+    if source == fan_out.LINES:
+        return fan_out.from_lines(text)
+    if source == fan_out.JSON:
+        return fan_out.from_json(text)
+    if source == fan_out.SEEDS:
+        return fan_out.from_seeds(seed, seeds)
+    return fan_out.from_grid(text)
+
+
+def _one(value: Any) -> Any:
+    """With INPUT_IS_LIST everything comes as a list of one."""
+    return value[0] if isinstance(value, (list, tuple)) and value else value

@@ -1,0 +1,314 @@
+"""Condition, FanOut and Merge in a real ComfyUI's own executor."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.support.master import Master
+from tools.devtools.instances import Farm
+
+pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
+
+NODES = Path(__file__).parents[1] / "data" / "nodes" / "orchestrator_test_nodes.py"
+
+Graph = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def master(comfy_farm: Farm) -> Master:
+    """One ComfyUI with the pack and the test nodes."""
+    folder = comfy_farm.directory / "flow-master" / "custom_nodes"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(NODES, folder / NODES.name)
+    return Master(comfy_farm.with_pack("flow-master")[0])
+
+
+# --- graphs in a few words
+
+
+def node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def gray(level: int, size: int = 8) -> dict[str, Any]:
+    return node("EmptyImage", width=size, height=size, batch_size=1, color=level * 0x10101)
+
+
+def condition(expression: str, **inputs: Any) -> dict[str, Any]:
+    return node("OrchestratorCondition", expression=expression, names="", **inputs)
+
+
+def merge(mode: str = "list", sizes: str = "error", **inputs: Any) -> dict[str, Any]:
+    return node("OrchestratorMerge", mode=mode, sizes=sizes, separator=",", **inputs)
+
+
+def seeds(count: int, first: int = 0) -> dict[str, Any]:
+    return node("OrchestratorFanOut", source="seeds", seed=first, seeds=count)
+
+
+def save(source: list[Any]) -> dict[str, Any]:
+    return node("SaveImage", images=source, filename_prefix=f"t-{uuid.uuid4().hex[:8]}")
+
+
+def show(source: list[Any]) -> dict[str, Any]:
+    return node("OrchestratorTestShow", value=source)
+
+
+def levels(master: Master, prompt_id: str, node_id: str) -> list[int]:
+    """Return the gray levels of the images that a node saved, in order."""
+    return [Image.open(io.BytesIO(data)).convert("L").getpixel((0, 0)) for data in master.images(prompt_id, node_id)]  # type: ignore[misc]
+
+
+def shown(master: Master, prompt_id: str, node_id: str) -> list[Any] | None:
+    """Return what reached a show node, or None if it did not run."""
+    output = master.wait(prompt_id)["outputs"].get(node_id)
+    return None if output is None else output["values"]
+
+
+TRUE_1, FALSE_1 = 1, 2
+
+RunGraph = Callable[[Mapping[str, Any]], str]
+
+
+# --- one value
+
+
+@pytest.mark.parametrize(("size", "saved", "merged"), [(8, "keep", 255 - 0x20), (32, "other", 0x20)])
+def test_only_the_branch_taken_runs_and_the_merge_behind_it_does(
+    master: Master, size: int, saved: str, merged: int
+) -> None:
+    graph: Graph = {
+        "image": gray(0x20, size),
+        "if": condition("a.width < 16", a=["image", 0], value_1=["image", 0]),
+        "small": node("ImageInvert", image=["if", TRUE_1]),
+        "keep": save(["small", 0]),
+        "other": save(["if", FALSE_1]),
+        "merge": merge("batch", in_1=["small", 0], in_2=["if", FALSE_1]),
+        "end": save(["merge", 0]),
+    }
+    done = master.run(graph)
+    assert [name for name in ("keep", "other") if master.images(done, name)] == [saved]
+    assert levels(master, done, "end") == [merged]
+
+
+def test_nodes_of_a_branch_not_taken_are_never_executed(master: Master) -> None:
+    graph: Graph = {
+        "image": gray(1),
+        "if": condition("a.width > 100", a=["image", 0], value_1=["image", 0]),
+        "fails": node("OrchestratorTestFail", image=["if", TRUE_1], message="must not run"),
+        "merge": merge("batch", in_1=["fails", 0], in_2=["if", FALSE_1]),
+        "end": save(["merge", 0]),
+    }
+    assert levels(master, master.run(graph), "end") == [1]
+
+
+@pytest.mark.parametrize(("outer", "inner", "expected"), [(1, 1, 10), (1, 0, 20), (0, 1, 30), (0, 0, 30)])
+def test_conditions_nest(master: Master, outer: int, inner: int, expected: int) -> None:
+    graph: Graph = {
+        "ten": gray(10),
+        "twenty": gray(20),
+        "thirty": gray(30),
+        "outer": condition(f"{outer} == 1", value_1=["ten", 0], value_2=["twenty", 0], value_3=["thirty", 0]),
+        "inner": condition(f"{inner} == 1", value_1=["outer", 1], value_2=["outer", 3]),
+        # Output nodes in every branch: what is blocked is in ComfyUI's cache before the Merge asks.
+        "s1": save(["inner", 1]),
+        "s2": save(["inner", 4]),
+        "s3": save(["outer", 6]),
+        "merge": merge("batch", in_1=["inner", 1], in_2=["inner", 4], in_3=["outer", 6]),
+        "end": save(["merge", 0]),
+    }
+    done = master.run(graph)
+    assert levels(master, done, "end") == [expected]
+    assert sum(len(master.images(done, name)) for name in ("s1", "s2", "s3")) == 1
+
+
+def test_a_second_run_is_served_from_the_cache_and_another_branch_runs_anew(master: Master) -> None:
+    def graph(limit: int) -> Graph:
+        return {
+            "image": gray(7),
+            "if": condition(f"a.width < {limit}", a=["image", 0], value_1=["image", 0]),
+            "bright": node("ImageInvert", image=["if", TRUE_1]),
+            "seen": save(["if", FALSE_1]),
+            "merge": merge("batch", in_1=["bright", 0], in_2=["if", FALSE_1]),
+            "end": save(["merge", 0]),
+        }
+
+    first = graph(100)
+    assert levels(master, master.run(first), "end") == [248]
+    assert levels(master, master.run(first), "end") == [248]
+    assert levels(master, master.run(graph(4)), "end") == [7]
+    again = {**graph(100), "end": save(["merge", 0])}
+    assert levels(master, master.run(again), "end") == [248]
+
+
+def test_the_result_of_a_condition_can_be_wired_by_hand(master: Master) -> None:
+    graph: Graph = {
+        "image": gray(3),
+        "other": gray(5),
+        "if": condition("a.width == 1", a=["image", 0]),
+        "fails": node("OrchestratorTestFail", image=["image", 0], message="must not run"),
+        "merge": merge("batch", in_1=["fails", 0], in_2=["other", 0], result=["if", 0]),
+        "end": save(["merge", 0]),
+    }
+    assert levels(master, master.run(graph), "end") == [5]
+
+
+def test_nodes_in_subgraphs_have_ids_with_colons_and_work_alike(master: Master) -> None:
+    graph: Graph = {
+        "1": gray(9),
+        "5:2": condition("a.width > 100", a=["1", 0], value_1=["1", 0]),
+        "5:3:1": node("OrchestratorTestFail", image=["5:2", TRUE_1], message="must not run"),
+        "6:4": merge("batch", in_1=["5:3:1", 0], in_2=["5:2", FALSE_1]),
+        "7": save(["6:4", 0]),
+    }
+    assert levels(master, master.run(graph), "7") == [9]
+
+
+# --- items
+
+
+def test_items_take_their_branches_one_by_one_and_come_back_in_order(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(7),
+        "if": condition("a % 3 == 0", a=["fan", 0], value_1=["fan", 0]),
+        "yes": node("OrchestratorTestText", value=["if", TRUE_1], text="three"),
+        "seen": show(["if", TRUE_1]),
+        "merge": merge("list", in_1=["yes", 0], in_2=["if", FALSE_1]),
+        "end": show(["merge", 0]),
+        "count": show(["merge", 1]),
+    }
+    done = master.run(graph)
+    assert shown(master, done, "end") == ["three 0", 1, 2, "three 3", 4, 5, "three 6"]
+    assert shown(master, done, "count") == [7]
+    assert shown(master, done, "seen") == [0, 3, 6]
+
+
+def test_nested_conditions_over_items_keep_the_order(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(8),
+        "outer": condition("a < 5", a=["fan", 0], value_1=["fan", 0]),
+        "inner": condition("value_1 % 2 == 0", value_1=["outer", TRUE_1]),
+        "even": node("OrchestratorTestText", value=["inner", TRUE_1], text="even"),
+        "odd": node("OrchestratorTestText", value=["inner", FALSE_1], text="odd"),
+        "merge": merge("text join", in_1=["even", 0], in_2=["odd", 0], in_3=["outer", FALSE_1]),
+        "end": show(["merge", 0]),
+    }
+    done = master.run(graph)
+    assert shown(master, done, "end") == ["even 0,odd 1,even 2,odd 3,even 4,5,6,7"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_any_number_of_items_is_merged(master: Master, count: int) -> None:
+    graph: Graph = {
+        "fan": seeds(count),
+        "if": condition("a < 600", a=["fan", 0], value_1=["fan", 0]),
+        "merge": merge("list", in_1=["if", TRUE_1], in_2=["if", FALSE_1]),
+        "end": show(["merge", 0]),
+        "count": show(["merge", 1]),
+    }
+    done = master.run(graph)
+    assert shown(master, done, "count") == [count]
+    assert shown(master, done, "end") == (list(range(count)) if count else None)
+
+
+def test_items_dealt_out_come_back_in_item_order(master: Master) -> None:
+    graph: Graph = {
+        "fan": node("OrchestratorFanOut", source="lines", text="a\nb\n\nc\nd\ne", distribute=3),
+        "first": node("OrchestratorTestText", value=["fan", 3], text="1"),
+        "second": node("OrchestratorTestText", value=["fan", 4], text="2"),
+        "third": node("OrchestratorTestText", value=["fan", 5], text="3"),
+        "merge": merge("text join", in_1=["third", 0], in_2=["second", 0], in_3=["first", 0]),
+        "end": show(["merge", 0]),
+    }
+    assert shown(master, master.run(graph), "end") == ["1 a,2 b,3 c,1 d,2 e"]
+
+
+def test_a_way_of_a_deal_that_gets_nothing_does_not_block_the_merge(master: Master) -> None:
+    graph: Graph = {
+        "fan": node("OrchestratorFanOut", source="json", text='["a"]', distribute=2),
+        "merge": merge("text join", in_1=["fan", 3], in_2=["fan", 4]),
+        "end": show(["merge", 0]),
+    }
+    assert shown(master, master.run(graph), "end") == ["a"]
+
+
+def test_a_grid_has_an_output_for_each_name(master: Master) -> None:
+    graph: Graph = {
+        "fan": node("OrchestratorFanOut", source="grid", text="cfg: 4, 6.5\nsampler: euler, ddim"),
+        "cfg": show(["fan", 3]),
+        "sampler": show(["fan", 4]),
+        "item": show(["fan", 0]),
+    }
+    done = master.run(graph)
+    assert shown(master, done, "cfg") == [4, 4, 6.5, 6.5]
+    assert shown(master, done, "sampler") == ["euler", "ddim", "euler", "ddim"]
+    assert (shown(master, done, "item") or [])[0] == '{"cfg": 4, "sampler": "euler"}'
+
+
+def test_a_batch_is_taken_apart_and_put_together_again(master: Master) -> None:
+    graph: Graph = {
+        **{f"g{n}": gray(n * 10) for n in range(3)},
+        "b1": node("ImageBatch", image1=["g0", 0], image2=["g1", 0]),
+        "b2": node("ImageBatch", image1=["b1", 0], image2=["g2", 0]),
+        "fan": node("OrchestratorFanOut", source="batch", value=["b2", 0], chunk=2),
+        "counts": show(["fan", 2]),
+        "bright": node("ImageInvert", image=["fan", 0]),
+        "merge": merge("batch", in_1=["bright", 0]),
+        "end": save(["merge", 0]),
+    }
+    done = master.run(graph)
+    assert shown(master, done, "counts") == [2]
+    assert levels(master, done, "end") == [255, 245, 235]
+
+
+def test_many_items_below_one_item_of_a_branch_stay_together(master: Master) -> None:
+    graph: Graph = {
+        "text": node("OrchestratorFanOut", source="lines", text="x"),
+        "if": condition("a == 'x'", a=["text", 0], value_1=["text", 0]),
+        "fan": node("OrchestratorFanOut", source="list", value=["if", TRUE_1]),
+        "many": seeds(3),
+        "all": node("OrchestratorTestText", value=["many", 0], text=["fan", 0]),
+        "merge": merge("list", in_1=["all", 0], in_2=["if", FALSE_1]),
+        "end": show(["merge", 0]),
+    }
+    assert shown(master, master.run(graph), "end") == ["x 0", "x 1", "x 2"]
+
+
+def test_a_branch_that_changes_the_number_of_items_is_refused(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(4),
+        "if": condition("a < 2", a=["fan", 0], value_1=["fan", 0]),
+        "more": seeds(3),
+        "pairs": node("OrchestratorTestText", value=["more", 0], text="x"),
+        "both": node("OrchestratorTestPair", first=["if", TRUE_1], second=["pairs", 0]),
+        "merge": merge("list", in_1=["both", 0], in_2=["if", FALSE_1]),
+        "end": show(["merge", 0]),
+    }
+    entry = master.wait(master.queue(graph))
+    message = str(entry["status"]["messages"])
+    assert "in_1 brings 3 items, but 2 took its branch" in message
+
+
+# --- refusals before anything runs
+
+
+@pytest.mark.parametrize(
+    ("graph", "told"),
+    [
+        ({"if": condition("a >", a=["i", 0])}, "expected a value before the end"),
+        ({"if": condition("b > 1", a=["i", 0])}, "no input is named 'b'"),
+        ({"if": node("OrchestratorFanOut", source="batch")}, "needs something connected"),
+        ({"if": merge()}, "Connect something to in_1"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_runs(master: Master, graph: Graph, told: str) -> None:
+    refusal = master.refused({"i": gray(1), **graph, "end": show(["if", 0])})
+    assert told in str(refusal["node_errors"])
