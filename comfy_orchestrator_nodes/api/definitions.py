@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..backend.peer import Farm, Peer
-from ..domain import LOCAL_BACKEND_ID, Definition, JobSpec
+from ..domain import Definition, JobSpec
 from ..errors import BackendError, Conflict, InvalidRequest, NotFound
+from ..orchestrator.describe import described
 from ..service import Service
 from ..workflow.exposure import check_definition
 from ..workflow.graph import check_prompt, class_type
 from ..workflow.inspect import Inspection, inspect
-from ..workflow.nodeinfo import NodeInfo
 from .definition_schemas import (
     BackendPreflight,
     ContentBody,
@@ -145,28 +143,7 @@ async def _filled(service: Service, draft: Definition, body: ContentBody) -> Def
 
 async def _inspected(service: Service, prompt: dict[str, Any]) -> Inspection:
     classes = {class_type(node) for node in check_prompt(prompt).values()}
-    return inspect(prompt, await _infos(service.farm, classes))
-
-
-async def _infos(farm: Farm, classes: set[str]) -> dict[str, NodeInfo]:
-    """Return what this server says about the classes, and other backends about those that it does not have."""
-    found: dict[str, NodeInfo] = {}
-    for peer in _local_first(farm):
-        wanted = classes - found.keys()
-        if not wanted:
-            break
-        if peer.capabilities is None and peer.backend.id != LOCAL_BACKEND_ID:
-            continue
-        try:
-            found |= await peer.infos.many(wanted)
-        except BackendError:
-            # What it has stays unknown; the answer lists the classes that nobody described.
-            continue
-    return found
-
-
-def _local_first(farm: Farm) -> Sequence[Peer]:
-    return sorted(farm, key=lambda peer: peer.backend.id != LOCAL_BACKEND_ID)
+    return inspect(prompt, await described(service.farm, classes))
 
 
 ROUTES = (
@@ -178,7 +155,7 @@ ROUTES = (
     Route("PATCH", "/definitions/{definition_id}", describe_definition, (NotFound,)),
     Route("DELETE", "/definitions/{definition_id}", remove_definition, (NotFound, Conflict)),
     Route("GET", "/definitions/{definition_id}/versions", list_versions, (NotFound,)),
-    Route("POST", "/definitions/{definition_id}/roll-back", roll_back_definition, (NotFound,)),
+    Route("POST", "/definitions/{definition_id}/roll-back", roll_back_definition, (NotFound, InvalidRequest)),
     Route("POST", "/definitions/{definition_id}/duplicate", duplicate_definition, (NotFound,), status=201),
     Route("GET", "/definitions/{definition_id}/preflight", preflight_definition, (NotFound, InvalidRequest)),
 )

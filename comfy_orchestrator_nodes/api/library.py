@@ -58,7 +58,11 @@ async def import_file(call: Call, query: ImportQuery) -> ImportView:
     if isinstance(opened, Bundle):
         taken = await service.exchange.take(opened, query.on_conflict)
         found = f"{len(taken)} exported definition{'s' * (len(taken) != 1)}"
-        return ImportView(found=found, imported=[ImportedView.of(one) for one in taken], warnings=[])
+        absent = {used: one.definition for one in taken for used in await service.exchange.absent(one.definition)}
+        warnings = [
+            f"{d.name!r} runs the workflow {used!r}, which is not in the library." for used, d in absent.items()
+        ]
+        return ImportView(found=found, imported=[ImportedView.of(one) for one in taken], warnings=warnings)
     draft = await service.documents.draft(opened)
     name = query.name or definition_name(query.filename)
     added = await service.exchange.add(draft.definition(name, definition_id=query.id or ""))

@@ -20,6 +20,8 @@ class Exit(IntEnum):
     """The master does not answer, is no orchestrator, or cannot work now."""
     INTERRUPTED = 130
     """Ctrl-C, as shells count it: 128 and the number of the signal."""
+    OUTPUT_CLOSED = 141
+    """Whoever read standard output stopped reading, as with ``| head``."""
 
 
 class CommandFailed(OrchestratorError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -43,6 +44,10 @@ def main(command_line: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.note("Interrupted.")
         return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. Python would complain once more when it closes the stream at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OUTPUT_CLOSED
 
 
 async def perform(arguments: argparse.Namespace, console: Console) -> Exit:

@@ -110,6 +110,10 @@ class Exchange:
         root = next(one for one in imported if one.id_in_file == file.root)
         return (*(one for one in imported if one is not root), root)
 
+    async def absent(self, definition: Definition) -> tuple[str, ...]:
+        """Return the ids of what a definition runs and the library does not have."""
+        return tuple([used for used in used_definitions(definition.prompt) if await self._known(used) is None])
+
     async def _refuse_conflicts(self, file: Bundle) -> None:
         taken = [d for d in file.definitions if (known := await self._known(d.id)) is not None and _differ(known, d)]
         if not taken:

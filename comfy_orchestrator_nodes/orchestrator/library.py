@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..domain import Definition, JobStatus
-from ..errors import Conflict
+from ..errors import Conflict, InvalidRequest
 from ..store.definitions import DefinitionRepository
 from ..store.jobs import JobFilter, JobRepository
 from ..workflow.nested import used_definitions
@@ -92,8 +92,10 @@ class Library:
 
         Raises:
             Conflict: the id is taken.
+            InvalidRequest: it would run itself.
         """
         draft = definition if definition.id else replace(definition, id=await self._repository.free_id(definition.name))
+        self._refuse_circle(draft)
         stored = await self._repository.create(replace(draft, created_at=self._clock()))
         await self._publish()
         return stored
@@ -103,7 +105,9 @@ class Library:
 
         Raises:
             NotFound: there is no definition of that id.
+            InvalidRequest: it would run itself.
         """
+        self._refuse_circle(definition)
         stored = await self._repository.save(replace(definition, created_at=self._clock()))
         await self._publish()
         return stored
@@ -141,7 +145,9 @@ class Library:
 
         Raises:
             NotFound: there is no such definition or version.
+            InvalidRequest: it would run itself, through what others run by now.
         """
+        self._refuse_circle(await self._repository.get(definition_id, version))
         stored = await self._repository.roll_back(definition_id, version)
         await self._publish()
         return stored
@@ -207,9 +213,32 @@ class Library:
         """
         return await self._repository.versions(definition_id)
 
+    def _refuse_circle(self, definition: Definition) -> None:
+        """Refuse what would run itself, directly or through others: it would never end."""
+        library = self._publisher.current.definitions
+        came_from: dict[str, str] = dict.fromkeys(used_definitions(definition.prompt), definition.id)
+        waiting = list(came_from)
+        while waiting:
+            current = waiting.pop()
+            if current == definition.id:
+                raise InvalidRequest(f"{definition.name!r} would run itself: {_way(current, came_from)}.", id=current)
+            known = library.get(current)
+            for used in used_definitions(known.prompt) if known is not None else ():
+                if used not in came_from:
+                    came_from[used] = current
+                    waiting.append(used)
+
     async def _publish(self) -> None:
         self._publisher.definitions(await self._repository.list())
 
 
 def _searched(definition: Definition) -> str:
     return "\n".join((definition.id, definition.name, definition.description, *definition.tags)).casefold()
+
+
+def _way(definition_id: str, came_from: Mapping[str, str]) -> str:
+    """Return the ids from a definition around to itself."""
+    way = [definition_id]
+    while len(way) == 1 or way[-1] != definition_id:
+        way.append(came_from[way[-1]])
+    return " runs ".join(reversed(way))

@@ -58,7 +58,7 @@ class Cli:
         assert said.exit == Exit.OK, said
         return said
 
-    async def start(self, *command: str, cwd: Path | None = None) -> asyncio.subprocess.Process:
+    async def start(self, *command: str, stdout: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
         """Start a command as the user does, from a clone."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -67,9 +67,9 @@ class Cli:
             *command,
             "--master",
             self.master,
-            cwd=cwd or ROOT,
+            cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
         self.processes.append(process)
@@ -80,7 +80,7 @@ async def ended(process: asyncio.subprocess.Process) -> Said:
     """Wait for a process and return what it printed."""
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode is not None
-    return Said(process.returncode, out.decode(), err.decode())
+    return Said(process.returncode, (out or b"").decode(), err.decode())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -222,3 +223,23 @@ async def test_what_comes_damaged_is_not_kept(api: Api, cli: Cli, tmp_path: Path
 
     assert said.exit == Exit.JOB_FAILED
     assert list((tmp_path / "second").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["Grey / dark", "Grau ⅓ – schön?", "100% grey#1"])
+async def test_any_name_finds_its_definition(api: Api, cli: Cli, name: str) -> None:
+    stored = await api.service.library.create(grey(name))
+    answer = (await cli.ok("run", stored.name, "--json", "--detach")).document
+    assert answer["definition"] == stored.id
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no broken pipes")
+async def test_a_reader_that_has_enough_ends_it_quietly(api: Api, cli: Cli) -> None:
+    await api.service.library.create(grey())
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = await cli.start("definitions", stdout=writing)
+        said = await ended(process)
+    finally:
+        os.close(writing)
+    assert (said.exit, said.err) == (Exit.OUTPUT_CLOSED, "")

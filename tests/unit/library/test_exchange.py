@@ -148,3 +148,10 @@ async def test_over_http_a_file_goes_out_and_comes_in(api: Api) -> None:
     assert refused["error"]["details"]["ids"] == ["inner"]
     read = await api.ask("POST", "/definitions/read", json=None, data=data, headers=headers, status=422)
     assert "import it" in read["error"]["message"]
+
+
+async def test_what_a_file_leaves_out_is_told(api: Api) -> None:
+    data = bundle.write([runner("Outer", "forgotten", id="outer")], {}, "by hand")
+    headers = {"Content-Type": "application/json"}
+    found = await api.ask("POST", "/definitions/import", json=None, data=data, headers=headers, status=201)
+    assert found["warnings"] == ["'Outer' runs the workflow 'forgotten', which is not in the library."]

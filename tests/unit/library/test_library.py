@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from comfy_orchestrator_nodes.errors import Conflict, NotFound
+from comfy_orchestrator_nodes.errors import Conflict, InvalidRequest, NotFound
 from comfy_orchestrator_nodes.orchestrator.jobs import Request
 from comfy_orchestrator_nodes.service import Service
 from tests.fakes.execution import until
@@ -90,3 +90,26 @@ async def test_deleting_over_http_asks_for_force(api: Api) -> None:
     assert refused["error"]["details"]["used_by"] == ["outer"]
     await api.ask("DELETE", f"/definitions/{inner.id}?force=true")
     await api.ask("GET", f"/definitions/{inner.id}", status=404)
+
+
+async def test_nothing_may_run_itself_however_long_the_way(service: Service) -> None:
+    with pytest.raises(InvalidRequest, match="'A' would run itself: a runs a"):
+        await service.library.create(runner("A", "a", id="a"))
+    a = await service.library.create(grey("A"))
+    await service.library.create(runner("B", "a", "elsewhere"))
+    await service.library.create(runner("C", "b"))
+
+    with pytest.raises(InvalidRequest, match="'A' would run itself: a runs c runs b runs a"):
+        await service.library.save(runner("A", "c", id="a"))
+    assert (await service.library.version("a")).version == a.version
+
+
+async def test_rolling_back_must_not_close_a_circle_either(service: Service) -> None:
+    await service.library.create(grey("B"))
+    await service.library.create(runner("A", "b"))
+    await service.library.save(grey("A", id="a"))
+    await service.library.save(runner("B", "a", id="b"))
+
+    with pytest.raises(InvalidRequest, match="'A' would run itself: a runs b runs a"):
+        await service.library.roll_back("a", 1)
+    assert (await service.library.roll_back("a", 2)).version == 3
