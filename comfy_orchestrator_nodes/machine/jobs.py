@@ -110,6 +110,11 @@ def exclusions(attempts: tuple[Attempt, ...]) -> dict[str, str]:
     }
 
 
+def let_down(attempts: tuple[Attempt, ...]) -> frozenset[str]:
+    """Return the backends that lost the job; they may get it again, but better none of them does."""
+    return frozenset(a.backend_id for a in attempts if a.failure is not None and a.failure.cause in DISOWNED)
+
+
 def _used_up(state: JobState) -> bool:
     charged = [a for a in state.attempts if a.charged]
     errors = sum(1 for a in charged if a.failure is not None and a.failure.cause is Cause.EXECUTION_ERROR)

@@ -18,7 +18,7 @@ from ..domain import LOCAL_BACKEND_ID, BackendStatus, Cause, Failure, FileRef, J
 from ..errors import NoBackendQualifies, NotFound, OrchestratorError
 from ..machine.backends import BackendHealth
 from ..machine.events import Placed, Unplaceable
-from ..machine.jobs import JobState, exclusions
+from ..machine.jobs import JobState, exclusions, let_down
 from ..placement import BackendView, Explanation, JobView, Reason, Refusal, decide, explain
 from .attempt import files_of
 from .core import Feed
@@ -304,8 +304,14 @@ class Backlog:
             priority=job.spec.priority,
             queued_at=job.created_at,
             refused=kind.refused,
+            prefer=self._preferred(waiting.state),
             transfer_bytes=MissingBytes(self._transfer, self._farm, waiting.files) if waiting.files else {},
         )
+
+    def _preferred(self, state: JobState) -> frozenset[str] | None:
+        """Return the backends that did not let the job down so far; None while none did."""
+        unlucky = let_down(state.attempts)
+        return frozenset(peer.backend.id for peer in self._farm) - unlucky if unlucky else None
 
     def _refused(self, kind: _Kind) -> dict[str, Refusal]:
         refused: dict[str, Refusal] = {}

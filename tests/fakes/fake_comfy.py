@@ -119,6 +119,10 @@ class FakeComfy:
         """Let the next requests to this route meet these faults, one each. ``path`` is the route as registered."""
         self._faults[method, path].extend(faults)
 
+    def clear_faults(self) -> None:
+        """Forget the faults that no request has met yet."""
+        self._faults.clear()
+
     def drop_sockets(self) -> None:
         """Cut every WebSocket without a good-bye."""
         for transport in list(self.transports.values()):

@@ -47,7 +47,11 @@ class Master:
 
     async def add(self, fake: FakeComfy, name: str, **changes: Any) -> str:
         """Register a fake and wait until it is online; return its id."""
-        draft = Backend("", name, fake.url, **changes)
+        return await self.add_url(fake.url, name, **changes)
+
+    async def add_url(self, url: str, name: str, **changes: Any) -> str:
+        """Register what answers at an address and wait until it is online; return its id."""
+        draft = Backend("", name, url, **changes)
         state = await self.service.registry.add(draft)
         await self.until(lambda: self.service.health.of(state.backend.id).status is BackendStatus.ONLINE)
         return state.backend.id
