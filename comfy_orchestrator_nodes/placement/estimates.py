@@ -34,6 +34,7 @@ FIRST_SWITCH_S = 5.0
 OOM_MEMORY_S = 6 * 3600.0
 """An out-of-memory outcome is believed this long: somebody else may have held the memory."""
 LEAST_S = 1e-3
+MOST_S = 1e8
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,8 @@ class Estimates:
         self._refit(machine)
 
     def observe(self, outcome: Outcome) -> None:
-        """Learn from a run that succeeded. Negative or absurd times are taken as a millisecond."""
-        elapsed = max(LEAST_S, outcome.elapsed_s)
+        """Learn from a run that succeeded. Absurd times are taken as a millisecond, or as three years."""
+        elapsed = min(max(LEAST_S, outcome.elapsed_s), MOST_S)
         machine = self._machines.setdefault(outcome.backend_id, _Machine())
         pair = machine.pairs.setdefault(outcome.definition_key, _Pair())
         pair.oom_streak = 0
@@ -277,7 +278,8 @@ class Estimates:
         if not isinstance(data, dict) or data.get("format") != 1:
             raise InvalidRequest("The learned run times are of another format; delete them to start anew.")
         try:
-            estimates._noise_var, estimates._noise_weight = (float(x) for x in data["noise"])
+            estimates._noise_var = _within(data["noise"][0], 0.0, 1.0)
+            estimates._noise_weight = _within(data["noise"][1], 1.0, 1e6)
             estimates._ok_vram = {str(key): int(value) for key, value in data["ok_vram"].items()}
             estimates._oom_vram = {
                 str(key): {str(b): int(v) for b, v in value.items()} for key, value in data["oom_vram"].items()
@@ -285,15 +287,15 @@ class Estimates:
             for key, backend_id, runs, weight, log_s, cold_weight, cold_s, streak, oom_at in data["pairs"]:
                 machine = estimates._machines.setdefault(str(backend_id), _Machine())
                 machine.pairs[str(key)] = _Pair(
-                    int(runs),
-                    float(weight),
-                    float(log_s),
-                    float(cold_weight),
-                    float(cold_s),
-                    int(streak),
-                    float(oom_at),
+                    runs=int(_within(runs, 0, 1e12)),
+                    weight=_within(weight, 0, MEMORY),
+                    log_s=_within(log_s, math.log(LEAST_S), math.log(MOST_S)),
+                    cold_weight=_within(cold_weight, 0, MEMORY),
+                    cold_s=_within(cold_s, 0, MOST_S),
+                    oom_streak=int(_within(streak, 0, 1e12)),
+                    oom_at=_within(oom_at, -1e12, 1e12),
                 )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidRequest(
                 f"The learned run times cannot be read ({error}); delete them to start anew."
             ) from error
@@ -384,6 +386,13 @@ class Estimates:
             return
         log_s, weight = pair.evidence
         self._levels.setdefault(key, _Level()).add(log_s + machine.speed, weight)
+
+
+def _within(value: Json, least: float, most: float) -> float:
+    number = float(value)
+    if not least <= number <= most:
+        raise ValueError(f"{value!r} is not between {least:g} and {most:g}")
+    return number
 
 
 def gib(size: int) -> str:

@@ -1,8 +1,8 @@
 """Synthetic farms: backends of mixed speed, definitions with their own models, all jobs queued at the start.
 
 A farm can be read from JSON (``{"name", "seed", "backends": [{"id", "vram_gb"}], "definitions": [{"id", "jobs"}],
-"run_s": {definition: {backend: seconds}}, "switch_s": {backend: seconds}, "noise": sigma, "lower_bound_s"}``) or made from
-a family's name and a seed. A pair that is absent from ``run_s`` does not fit.
+"run_s": {definition: {backend: seconds}}, "switch_s": {backend: seconds}, "noise": sigma, "lower_bound_s"}``) or
+made from a family's name and a seed. A pair that is absent from ``run_s`` does not fit.
 """
 
 from __future__ import annotations

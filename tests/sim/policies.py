@@ -10,8 +10,8 @@ from collections.abc import Callable, Container, Sequence
 
 from comfy_orchestrator_nodes.domain import BackendStatus
 from comfy_orchestrator_nodes.placement import (
-    Backlog,
     BackendView,
+    Backlog,
     Estimates,
     JobView,
     Outcome,
@@ -19,8 +19,7 @@ from comfy_orchestrator_nodes.placement import (
     Refusal,
     decide,
 )
-
-from .simulator import State
+from tests.sim.simulator import State
 
 _MISSING = Refusal(Reason.MISSING_MODEL, "it lacks a model file")
 _FAILED = Refusal(Reason.EXCLUDED, "it ran out of memory in an earlier attempt")

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from comfy_orchestrator_nodes.placement import Outcome
-
-from .farms import FarmSpec
+from tests.sim.farms import FarmSpec
 
 LOST_NOTICED_S = 5.0
 """How long it takes to notice that a backend is gone."""
