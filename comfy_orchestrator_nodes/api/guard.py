@@ -2,7 +2,7 @@
 
 A page of another origin can make a browser send GET and "simple" POST requests to this server without asking. It cannot
 set a header of ours, nor the type ``application/json``, without a preflight that ComfyUI does not grant. So every
-request that changes something must carry both (``docs/adr/0051-a-header-against-forged-requests.md``).
+request that changes something must carry both (``docs/adr/0054-a-header-against-forged-requests.md``).
 """
 
 from __future__ import annotations

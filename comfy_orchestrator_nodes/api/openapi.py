@@ -82,7 +82,6 @@ class _Models:
                 wanted[route.body, "validation"] = None
             if route.answer is not None:
                 wanted[route.answer, "serialization"] = None
-            wanted[route.query, "validation"] = None
         self._refs, found = models_json_schema(list(wanted), ref_template=_REF)
         self.definitions: Json = found.get("$defs", {})
 
@@ -92,9 +91,10 @@ class _Models:
     def answer(self, model: type[BaseModel]) -> Json:
         return self._refs[model, "serialization"]
 
-    def fields(self, model: type[BaseModel]) -> Json:
-        name = self.request(model)["$ref"].rpartition("/")[2]
-        schema: Json = self.definitions[name]
+    def query(self, model: type[BaseModel]) -> Json:
+        """Return the schema of a query, whose fields become parameters; it is no component itself."""
+        schema = model.model_json_schema(ref_template=_REF)
+        self.definitions.update(schema.pop("$defs", {}))
         return schema
 
 
@@ -126,7 +126,7 @@ def _path_parameters(route: Route) -> list[Json]:
 
 
 def _query_parameters(route: Route, models: _Models) -> list[Json]:
-    schema = models.fields(route.query)
+    schema = models.query(route.query)
     required = schema.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": _without_null(field)}
