@@ -59,7 +59,7 @@ def build(host: Host) -> type:
             if text is None or renamed is None:
                 return True
             try:
-                compile_condition(text, _inputs_by_name(renamed, connected))
+                compile_condition(text, inputs_by_name(renamed, connected))
             except OrchestratorError as error:
                 return str(error)
             return True
@@ -68,11 +68,11 @@ def build(host: Host) -> type:
             self, expression: Sequence[str], names: Sequence[str] = ("",), **inputs: list[Any]
         ) -> tuple[list[Any], ...]:
             """Evaluate the expression for each item and deal the values out."""
-            by_name = _inputs_by_name(names[0], inputs)
+            by_name = inputs_by_name(names[0], inputs)
             condition = compile_condition(expression[0], by_name)
             count = item_count(inputs)
             asked = {name: inputs[slot] for name, slot in by_name.items()}
-            result = await asyncio.to_thread(_evaluated, condition, asked, count)
+            result = await asyncio.to_thread(evaluated, condition, asked, count)
             return (result, *(branch for name in _VALUES for branch in self._routed(name, inputs.get(name), result)))
 
         def _routed(
@@ -96,7 +96,12 @@ def routed(values: Sequence[Any], result: Sequence[bool]) -> tuple[list[Any], li
     return [value for value, holds in pairs if holds], [value for value, holds in pairs if not holds]
 
 
-def _evaluated(condition: Compiled, lists: Mapping[str, Sequence[Any]], count: int) -> list[bool]:
+def evaluated(condition: Compiled, lists: Mapping[str, Sequence[Any]], count: int) -> list[bool]:
+    """Return whether the condition holds for each item. Blocks: run it in a thread.
+
+    Raises:
+        EvaluationFailed: it has no result for an item; the message says for which.
+    """
     measured = {name: [measurable(value) for value in values] for name, values in lists.items()}
     results: list[bool] = []
     for index in range(count):
@@ -110,7 +115,7 @@ def _evaluated(condition: Compiled, lists: Mapping[str, Sequence[Any]], count: i
     return results
 
 
-def _inputs_by_name(names: str, connected: Mapping[str, Any]) -> dict[str, str]:
+def inputs_by_name(names: str, connected: Mapping[str, Any]) -> dict[str, str]:
     """Return the names that an expression may use, each with the input it stands for.
 
     Raises:
