@@ -99,7 +99,11 @@ class _Round:
         job = group.sample
         if backend.id in job.refused:
             return False
-        if job.needs_vram_bytes is None and not backend.last_resort and not self.estimates.ran_out(job.definition_key):
+        if (
+            job.needs_vram_bytes is None
+            and not backend.last_resort
+            and not self.estimates.memory.ran_out(job.definition_key)
+        ):
             return True
         if group not in self.refused:
             self.refused[group] = refusals(job, self.backends, self.estimates, self.now)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from ..domain import Json
 from ..errors import InvalidRequest
 from .gpus import guess_speed
+from .memory import MemoryNeeds
 
 FIRST_GUESS_S = 15.0
 MEMORY = 20.0
@@ -31,8 +32,6 @@ LEVEL_VAR = 1.5**2
 NOISE_VAR = 0.15**2
 SWITCH_VAR_RATIO = 0.6**2
 FIRST_SWITCH_S = 5.0
-OOM_MEMORY_S = 6 * 3600.0
-"""An out-of-memory outcome is believed this long: somebody else may have held the memory."""
 LEAST_S = 1e-3
 MOST_S = 1e8
 
@@ -70,15 +69,8 @@ class _Pair:
     cold_weight: float = 0.0
     cold_s: float = 0.0
     """Faded mean of runs that had to load models."""
-    oom_streak: int = 0
-    oom_at: float = 0.0
     evidence: tuple[float, float] | None = None
     """(log seconds, weight in the fit) as entered into the definition's sums."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the definition ever ran here."""
-        return bool(self.weight or self.cold_weight)
 
 
 @dataclass
@@ -126,8 +118,7 @@ class Estimates:
         self._levels: dict[str, _Level] = {}
         self._noise_var = NOISE_VAR
         self._noise_weight = 10.0
-        self._oom_vram: dict[str, dict[str, int]] = {}
-        self._ok_vram: dict[str, int] = {}
+        self.memory = MemoryNeeds()
         self._switch_prior: tuple[float, float] = (FIRST_SWITCH_S, (FIRST_SWITCH_S * 2) ** 2)
 
     # --- learning
@@ -151,10 +142,7 @@ class Estimates:
         elapsed = min(max(LEAST_S, outcome.elapsed_s), MOST_S)
         machine = self._machines.setdefault(outcome.backend_id, _Machine())
         pair = machine.pairs.setdefault(outcome.definition_key, _Pair())
-        pair.oom_streak = 0
-        if outcome.vram_bytes is not None:
-            known = self._ok_vram.get(outcome.definition_key, outcome.vram_bytes)
-            self._ok_vram[outcome.definition_key] = min(known, outcome.vram_bytes)
+        self.memory.succeeded(outcome.definition_key, outcome.backend_id, outcome.vram_bytes)
         if outcome.cold:
             pair.cold_weight = min(MEMORY, pair.cold_weight + 1)
             pair.cold_s += (elapsed - pair.cold_s) / pair.cold_weight
@@ -164,22 +152,16 @@ class Estimates:
 
     def out_of_memory(self, definition_key: str, backend_id: str, vram_bytes: int | None, at: float) -> None:
         """Learn that a definition did not fit; ``vram_bytes`` is the backend's total, ``at`` the time of day."""
-        machine = self._machines.setdefault(backend_id, _Machine())
-        pair = machine.pairs.setdefault(definition_key, _Pair())
-        pair.oom_streak += 1
-        pair.oom_at = at
-        failed = self._oom_vram.setdefault(definition_key, {})
-        if vram_bytes is not None:
-            failed[backend_id] = vram_bytes
+        self.memory.failed(definition_key, backend_id, vram_bytes, at)
 
     def forget_backend(self, backend_id: str) -> None:
         """Drop all that was learned about a backend that was removed or got other hardware."""
+        self.memory.forget_backend(backend_id)
         machine = self._machines.pop(backend_id, None)
         if machine is None:
             return
         for key, pair in machine.pairs.items():
             self._withdraw(key, machine, pair)
-            self._oom_vram.get(key, {}).pop(backend_id, None)
 
     # --- predictions
 
@@ -221,36 +203,6 @@ class Estimates:
             return FIRST_GUESS_S
         return math.exp(sum(math.log(self.run(key, backend_id).run_s) for key in keys) / len(keys))
 
-    def ran_out(self, definition_key: str) -> bool:
-        """Whether the definition ever ran out of memory: if not, nothing more need be asked about memory."""
-        return definition_key in self._oom_vram
-
-    def ran_out_here(self, definition_key: str, backend_id: str, now: float) -> bool:
-        """Whether the definition does not fit into this backend's memory, as far as was seen.
-
-        A backend that has run the definition is believed to be able to until it runs out of memory twice in a row.
-        """
-        machine = self._machines.get(backend_id)
-        pair = machine.pairs.get(definition_key) if machine else None
-        if pair is None or not pair.oom_streak or now - pair.oom_at >= OOM_MEMORY_S:
-            return False
-        return pair.oom_streak > 1 or not pair.succeeded
-
-    def too_small_for(self, definition_key: str, backend_id: str, vram_bytes: int | None, now: float) -> int | None:
-        """Return the VRAM of another backend, no smaller than this one, where the definition did not fit; or None.
-
-        What ran here, or ran somewhere with as little, is not too large.
-        """
-        failed = self._oom_vram.get(definition_key)
-        machine = self._machines.get(backend_id)
-        pair = machine.pairs.get(definition_key) if machine else None
-        if not failed or vram_bytes is None or (pair is not None and pair.succeeded):
-            return None
-        worst = max((vram for b, vram in failed.items() if self.ran_out_here(definition_key, b, now)), default=0)
-        if vram_bytes > worst or self._ok_vram.get(definition_key, worst + 1) <= vram_bytes:
-            return None
-        return worst
-
     # --- persistence
 
     def snapshot(self) -> Json:
@@ -258,10 +210,9 @@ class Estimates:
         return {
             "format": 1,
             "noise": [self._noise_var, self._noise_weight],
-            "ok_vram": dict(self._ok_vram),
-            "oom_vram": {key: dict(value) for key, value in self._oom_vram.items()},
+            "memory": self.memory.snapshot(),
             "pairs": [
-                [key, backend_id, p.runs, p.weight, p.log_s, p.cold_weight, p.cold_s, p.oom_streak, p.oom_at]
+                [key, backend_id, p.runs, p.weight, p.log_s, p.cold_weight, p.cold_s]
                 for backend_id, machine in self._machines.items()
                 for key, p in machine.pairs.items()
             ],
@@ -280,11 +231,8 @@ class Estimates:
         try:
             estimates._noise_var = _within(data["noise"][0], 0.0, 1.0)
             estimates._noise_weight = _within(data["noise"][1], 1.0, 1e6)
-            estimates._ok_vram = {str(key): int(value) for key, value in data["ok_vram"].items()}
-            estimates._oom_vram = {
-                str(key): {str(b): int(v) for b, v in value.items()} for key, value in data["oom_vram"].items()
-            }
-            for key, backend_id, runs, weight, log_s, cold_weight, cold_s, streak, oom_at in data["pairs"]:
+            estimates.memory = MemoryNeeds.restore(data["memory"])
+            for key, backend_id, runs, weight, log_s, cold_weight, cold_s in data["pairs"]:
                 machine = estimates._machines.setdefault(str(backend_id), _Machine())
                 machine.pairs[str(key)] = _Pair(
                     runs=int(_within(runs, 0, 1e12)),
@@ -292,8 +240,6 @@ class Estimates:
                     log_s=_within(log_s, math.log(LEAST_S), math.log(MOST_S)),
                     cold_weight=_within(cold_weight, 0, MEMORY),
                     cold_s=_within(cold_s, 0, MOST_S),
-                    oom_streak=int(_within(streak, 0, 1e12)),
-                    oom_at=_within(oom_at, -1e12, 1e12),
                 )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidRequest(
@@ -393,8 +339,3 @@ def _within(value: Json, least: float, most: float) -> float:
     if not least <= number <= most:
         raise ValueError(f"{value!r} is not between {least:g} and {most:g}")
     return number
-
-
-def gib(size: int) -> str:
-    """Return a size in GiB as people write it."""
-    return f"{size / 2**30:.1f} GiB".replace(".0 GiB", " GiB")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from ..domain import BackendStatus
-from .estimates import Estimates, gib
+from .estimates import Estimates
 from .views import BackendView, Candidate, Explanation, JobView, Reason, Refusal
 
 DEGRADED_PENALTY_S = 30.0
@@ -55,13 +55,13 @@ def refusal(
     needed, has = job.needs_vram_bytes, backend.vram_bytes
     if needed is not None and has is not None and has < needed:
         return Refusal(Reason.VRAM, f"it has {gib(has)} of VRAM and the job needs at least {gib(needed)}")
-    if not estimates.ran_out(job.definition_key):
+    if not estimates.memory.ran_out(job.definition_key):
         return None
-    if memory >= Memory.SEEN and estimates.ran_out_here(job.definition_key, backend.id, now):
+    if memory >= Memory.SEEN and estimates.memory.ran_out_here(job.definition_key, backend.id, now):
         return Refusal(Reason.VRAM, "it ran out of memory on this workflow")
     if memory < Memory.INFERRED or has is None:
         return None
-    worst = estimates.too_small_for(job.definition_key, backend.id, has, now)
+    worst = estimates.memory.too_small_for(job.definition_key, backend.id, has, now)
     if worst is None:
         return None
     return Refusal(
@@ -78,7 +78,7 @@ def refusals(job: JobView, backends: Sequence[BackendView], estimates: Estimates
     found: dict[str, Refusal] = {}
     for memory in (Memory.INFERRED, Memory.SEEN, Memory.UNASKED):
         found = {b.id: r for b in backends if (r := refusal(job, b, estimates, now, memory)) is not None}
-        if len(found) < len(backends) or not estimates.ran_out(job.definition_key):
+        if len(found) < len(backends) or not estimates.memory.ran_out(job.definition_key):
             break
     if any(not b.last_resort and b.id not in found for b in backends):
         for backend in backends:
@@ -135,3 +135,8 @@ def explain(job: JobView, backends: Sequence[BackendView], estimates: Estimates,
     candidates = [candidate(job, b, estimates) for b in backends if b.id not in refused]
     candidates.sort(key=lambda c: (c.completion_s + c.penalty_s, c.backend_id))
     return Explanation(job.id, tuple(candidates), refused, {b.id: b.name for b in backends})
+
+
+def gib(size: int) -> str:
+    """Return a size in GiB as people write it."""
+    return f"{size / 2**30:.1f} GiB".replace(".0 GiB", " GiB")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from comfy_orchestrator_nodes.errors import InvalidRequest
 from comfy_orchestrator_nodes.placement import Estimates, Outcome
 
+NOTHING: dict[str, Any] = {"least": {}, "fits": []}
+
 
 def _run(estimates: Estimates, definition: str, backend_id: str, run_s: float, switch_s: float, times: int = 5) -> None:
     estimates.observe(Outcome(definition, backend_id, run_s + switch_s, cold=True))
@@ -104,7 +106,7 @@ def test_a_forgotten_backend_is_as_unknown_as_a_new_one() -> None:
     estimates.out_of_memory("x", "b", 2**30, 0.0)
     estimates.forget_backend("b")
     assert estimates.run("x", "b") == estimates.run("x", "never seen")
-    assert not estimates.ran_out_here("x", "b", 1.0)
+    assert not estimates.memory.ran_out_here("x", "b", 1.0)
 
 
 _stories = st.lists(
@@ -132,7 +134,9 @@ def test_a_snapshot_restores_what_was_learned(story: list[tuple[str, str, float,
     assert copy.snapshot() == estimates.snapshot()
     for definition in "xyz":
         for backend_id in "abc":
-            assert copy.ran_out_here(definition, backend_id, 6.0) == estimates.ran_out_here(definition, backend_id, 6.0)
+            assert copy.memory.ran_out_here(definition, backend_id, 6.0) == estimates.memory.ran_out_here(
+                definition, backend_id, 6.0
+            )
             expected = copy.run(definition, backend_id)
             assert expected.run_s > 0
             assert math.isfinite(expected.run_s)
@@ -149,14 +153,12 @@ def test_a_snapshot_restores_what_was_learned(story: list[tuple[str, str, float,
         {},
         {"format": 2},
         {"format": 1},
-        {"format": 1, "noise": [1], "ok_vram": {}, "oom_vram": {}, "pairs": []},
+        {"format": 1, "noise": [1], "memory": NOTHING, "pairs": []},
     ]
-    + [
-        {"format": 1, "noise": [0.1, 1], "ok_vram": {}, "oom_vram": {}, "pairs": [p]}
-        for p in ([], ["x"], "xy", [None] * 9)
-    ]
-    + [{"format": 1, "noise": [math.nan, 1], "ok_vram": {}, "oom_vram": {}, "pairs": []}]
-    + [{"format": 1, "noise": [0.1, 1], "ok_vram": {}, "oom_vram": {}, "pairs": [["x", "a", 1, 1, 1e300, 0, 0, 0, 0]]}],
+    + [{"format": 1, "noise": [0.1, 1], "memory": NOTHING, "pairs": [p]} for p in ([], ["x"], "xy", [None] * 7)]
+    + [{"format": 1, "noise": [0.1, 1], "memory": {"least": {}, "fits": [[1]]}, "pairs": []}]
+    + [{"format": 1, "noise": [math.nan, 1], "memory": NOTHING, "pairs": []}]
+    + [{"format": 1, "noise": [0.1, 1], "memory": NOTHING, "pairs": [["x", "a", 1, 1, 1e300, 0, 0]]}],
 )
 def test_a_damaged_snapshot_is_refused_in_words(data: Any) -> None:
     with pytest.raises(InvalidRequest, match="delete them to start anew"):
