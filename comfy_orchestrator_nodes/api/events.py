@@ -11,10 +11,12 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import NotFound
 from ..scheduler.updates import JobChanged, JobPreviewed, JobProgressed, JobUpdate
 from ..service import Service
 from .backend_schemas import BackendView
@@ -27,6 +29,9 @@ TICK_S = 0.1
 
 PREVIEWS_PER_TICK = 4
 """Of how many jobs previews are sent at once; the others take their turn."""
+
+_OWNERS = 256
+"""Of how many runs it is remembered who queued them."""
 
 WATCH_S = 300.0
 """How long a tab that asked for previews gets them unless it asks again: tabs are closed without a word."""
@@ -65,12 +70,16 @@ class BrowserEvents:
         self._previews: dict[str, JobPreviewed] = {}
         self._backends_changed = False
         self._watches: dict[str, _Watch] = {}
-        self._owners: dict[str, str] = {}
-        """Live job to the client that queued its run."""
+        self._claims: dict[str, set[str]] = {}
+        """Live job to the clients that submitted it."""
+        self._runs: dict[str, str] = {}
+        """Live job to the run it belongs to, where that is not only this job."""
+        self._owners: OrderedDict[str, str | None] = OrderedDict()
+        """Run to the client that queued it, as far as somebody needed to know."""
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = float("-inf")
         self._unsubscribe: Callable[[], None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lookups: dict[str, asyncio.Task[None]] = {}
 
     def attach(self, service: Service) -> None:
         """Begin to tell what happens in a service."""
@@ -87,7 +96,7 @@ class BrowserEvents:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        tasks = list(self._tasks)
+        tasks = list(self._lookups.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -103,6 +112,10 @@ class BrowserEvents:
         watch.until = self._clock() + WATCH_S
         watch.jobs.update(job_ids)
         watch.everything |= everything
+
+    def claim(self, client_id: str, job_id: str) -> None:
+        """Send the client that submitted a job, which must not have ended yet, its previews until it has."""
+        self._claims.setdefault(job_id, set()).add(client_id)
 
     def unwatch(self, client_id: str) -> None:
         """Forget what a client asked for."""
@@ -127,39 +140,44 @@ class BrowserEvents:
     def _note_change(self, change: JobChanged) -> None:
         job = change.job
         self._changes.append(_described(change))
-        if change.kind == "created":
-            self._look_up_owner(job.id, job.run_id)
+        if job.status.final:
+            self._runs.pop(job.id, None)
+            self._claims.pop(job.id, None)
+        elif job.run_id != job.id:
+            self._runs[job.id] = job.run_id
         if job.status.final or (change.attempt is not None and change.attempt.status.final):
             self._progress.pop(job.id, None)
             self._moved.pop(job.id, None)
             self._previews.pop(job.id, None)
-        if job.status.final:
-            self._owners.pop(job.id, None)
 
-    def _look_up_owner(self, job_id: str, run_id: str) -> None:
-        """Find out which tab queued the run that a job belongs to: it sees the previews."""
-        service = self._service
-        if service is None or run_id == job_id:
+    async def _look_up_owner(self, service: Service, run_id: str) -> None:
+        """Find out which tab queued a run: it sees the previews."""
+        try:
+            run = await service.runs.get(run_id)
+        except NotFound:
+            client_id = None
+        else:
+            client_id = run.client_id
+        self._owners[run_id] = client_id
+        if len(self._owners) > _OWNERS:
+            self._owners.popitem(last=False)
+        self._tick_soon()
+
+    def _look_up_soon(self, service: Service, run_id: str) -> None:
+        if run_id in self._lookups:
             return
 
-        async def look_up() -> None:
-            run = await service.runs.get(run_id)
-            if run.client_id is not None:
-                self._owners[job_id] = run.client_id
-
-        self._spawn(look_up(), f"owner of {job_id}")
-
-    def _spawn(self, work: Awaitable[None], name: str) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await self._look_up_owner(service, run_id)
             except Exception:
-                # A task boundary: nobody awaits this task.
-                log.exception("Task %r failed unexpectedly", name)
+                # A task boundary: nobody awaits this task. Without an answer the run's previews are nobody's.
+                log.exception("Who queued run %s could not be found out", run_id)
+                self._owners[run_id] = None
 
-        task = asyncio.create_task(guarded(), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(guarded(), name=f"owner of {run_id}")
+        self._lookups[run_id] = task
+        task.add_done_callback(lambda _: self._lookups.pop(run_id, None))
 
     def _tick_soon(self) -> None:
         if self._timer is not None:
@@ -194,17 +212,21 @@ class BrowserEvents:
             if sent == PREVIEWS_PER_TICK:
                 self._tick_soon()
                 return
+            run_id = self._runs.get(job_id)
+            if run_id is not None and run_id not in self._owners and self._service is not None:
+                self._look_up_soon(self._service, run_id)
+                continue
             preview = self._previews.pop(job_id)
-            clients = self._clients_of(job_id)
+            clients = self._clients_of(job_id, run_id)
             if clients:
                 self._send_preview(preview, clients)
                 sent += 1
 
-    def _clients_of(self, job_id: str) -> list[str]:
+    def _clients_of(self, job_id: str, run_id: str | None) -> list[str]:
         clients = {c for c, watch in self._watches.items() if watch.everything or job_id in watch.jobs}
-        if job_id in self._owners:
-            clients.add(self._owners[job_id])
-        return sorted(clients)
+        clients |= self._claims.get(job_id, set())
+        owner = self._owners.get(run_id) if run_id is not None else None
+        return sorted(clients | {owner} if owner is not None else clients)
 
     def _send_preview(self, preview: JobPreviewed, clients: list[str]) -> None:
         data = {

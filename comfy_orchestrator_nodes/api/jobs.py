@@ -36,8 +36,8 @@ async def submit_job(call: Call, body: JobBody) -> SubmittedView:
     """Run a definition once. It shares the run or the result of equal work unless `cache` is false."""
     service = call.service
     ticket = await service.orchestrator.submit(body.to_request())
-    if body.client_id is not None:
-        call.access.events.watch(body.client_id, ticket.job_id)
+    if body.client_id is not None and not ticket.done.done():
+        call.access.events.claim(body.client_id, ticket.job_id)
     job = await _view(call.access, await service.jobs.get(ticket.job_id))
     return SubmittedView(**vars(job), cached=ticket.cached)
 

@@ -157,6 +157,10 @@ async def test_the_tab_that_submitted_a_job_sees_its_previews(api: Api) -> None:
     assert [client for name, _, client in api.outbox.sent if name == "orchestrator.preview"] == ["tab-2"]
     gate.set()
     await api.ask("GET", f"/jobs/{job['id']}?wait_s=20")
+    api.service.orchestrator.publish(replace(PREVIEW, job_id=job["id"]))
+    api.service.orchestrator.publish(_progress("j1", 0.5))
+    await _told(api.outbox, "orchestrator.progress")
+    assert len(api.outbox.of("orchestrator.preview")) == 1
 
 
 async def test_a_tab_asks_for_previews_and_takes_it_back(api: Api) -> None:
