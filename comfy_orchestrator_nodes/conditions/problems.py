@@ -32,4 +32,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _told(source: str, position: int, reason: str) -> str:
     rest = source[position : position + _SHOWN]
     at = f"at {rest!r}" if rest.strip() else "at the end"
-    return f"Condition, character {position + 1} ({at}): {reason}."
+    stop = "" if reason.endswith("?") else "."
+    return f"Condition, character {position + 1} ({at}): {reason}{stop}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..domain import FILE_TYPES, Definition, FileRef, Json, Value
 from ..errors import InvalidRequest
+from ..flow.wiring import wire_guards
 from ..workflow.fragments import Collector, Entry, Exit, MakeId
 from ..workflow.graph import WORKFLOW_OUTPUT, Link, as_link, class_type
 from ..workflow.patch import lower
@@ -85,7 +86,8 @@ def expand(
         items = {f"item_{index}": [source, 0] for index, source in enumerate(sources)}
         nodes[collect_id] = {"class_type": COLLECT, "inputs": {"count": len(sources), **items}}
         outputs[name] = [collect_id, 0]
-    return Expansion(nodes, outputs)
+    # What a node expands into does not pass ComfyUI's prompt handlers.
+    return Expansion(wire_guards(nodes), outputs)
 
 
 class _LocalCarriers:

@@ -312,3 +312,101 @@ def test_a_branch_that_changes_the_number_of_items_is_refused(master: Master) ->
 def test_what_cannot_work_is_refused_before_anything_runs(master: Master, graph: Graph, told: str) -> None:
     refusal = master.refused({"i": gray(1), **graph, "end": show(["if", 0])})
     assert told in str(refusal["node_errors"])
+
+
+# --- what conditions ask of values, and what batches are made of
+
+
+@pytest.mark.parametrize(
+    ("source", "expression"),
+    [
+        (gray(0x80), "a.width == 8 and a.height == 8 and a.count == 1 and a.channels == 3"),
+        (gray(0x80), "a.is_blank and a.std < 0.001 and a.sharpness < 0.001"),
+        (gray(0x80), "0.50 < a.mean < 0.51 and 0.50 < a.brightness < 0.51"),
+        (
+            node("EmptyImage", width=4, height=4, batch_size=1, color=0x00FF00),
+            "0.71 < a.brightness < 0.72 and a.std > 0.4",
+        ),
+        (node("LoadImage", image="example.png"), "a.sharpness > 1 and not a.is_blank"),
+        (node("SolidMask", value=0.25, width=16, height=8), "a.width == 16 and a.height == 8 and a.coverage == 0.25"),
+        (
+            node("EmptyLatentImage", width=64, height=32, batch_size=2),
+            "a.count == 2 and a.width == 8 and a.height == 4",
+        ),
+        (node("EmptyAudio", duration=1.5, sample_rate=44100, channels=2), "a.duration_s == 1.5 and a.rms == 0"),
+    ],
+)
+def test_a_condition_measures_what_it_is_asked_about(master: Master, source: Graph, expression: str) -> None:
+    done = master.run({"source": source, "if": condition(expression, a=["source", 0]), "end": show(["if", 0])})
+    assert shown(master, done, "end") == [True]
+
+
+def sizes_of(master: Master, prompt_id: str, node_id: str) -> list[tuple[int, int]]:
+    return [Image.open(io.BytesIO(data)).size for data in master.images(prompt_id, node_id)]
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [("resize", [(8, 8), (8, 8)]), ("pad", [(16, 16), (16, 16)])])
+def test_images_of_different_sizes_become_one_batch_as_chosen(
+    master: Master, sizes: str, expected: list[tuple[int, int]]
+) -> None:
+    graph: Graph = {
+        "small": gray(10, 8),
+        "large": gray(20, 16),
+        "merge": merge("batch", sizes, in_1=["small", 0], in_2=["large", 0]),
+        "end": save(["merge", 0]),
+    }
+    done = master.run(graph)
+    assert sizes_of(master, done, "end") == expected
+    assert levels(master, done, "end") == [10, 20]
+
+
+def test_images_of_different_sizes_are_refused_if_nothing_is_chosen(master: Master) -> None:
+    graph: Graph = {
+        "small": gray(10, 8),
+        "large": gray(20, 16),
+        "merge": merge("batch", in_1=["small", 0], in_2=["large", 0]),
+        "end": save(["merge", 0]),
+    }
+    entry = master.wait(master.queue(graph))
+    assert "Sizes differ: 8x8, 16x16" in str(entry["status"]["messages"])
+
+
+@pytest.mark.parametrize(
+    ("source", "expression"),
+    [
+        (node("EmptyLatentImage", width=64, height=64, batch_size=2), "a.count == 4"),
+        (node("SolidMask", value=0.5, width=8, height=8), "a.count == 2 and a.coverage == 0.5"),
+        (node("EmptyAudio", duration=0.5, sample_rate=44100, channels=2), "a.duration_s == 0.5"),
+    ],
+)
+def test_other_tensors_become_batches_too(master: Master, source: Graph, expression: str) -> None:
+    graph: Graph = {
+        "one": source,
+        "merge": merge("batch", in_1=["one", 0], in_2=["one", 0]),
+        "if": condition(expression, a=["merge", 0]),
+        "end": show(["if", 0]),
+    }
+    assert shown(master, master.run(graph), "end") == [True]
+
+
+def test_the_first_item_can_be_chosen(master: Master) -> None:
+    graph: Graph = {"fan": seeds(5, 3), "merge": merge("first", in_1=["fan", 0]), "end": show(["merge", 0])}
+    assert shown(master, master.run(graph), "end") == [3]
+
+
+def test_a_workflow_with_branches_works_as_a_node_on_this_server(master: Master) -> None:
+    workflow = master.define(
+        "Branching",
+        {
+            "1": node("LoadImage", image="example.png"),
+            "2": condition("a.width < 16", a=["1", 0], value_1=["1", 0]),
+            "3": node("ImageInvert", image=["2", TRUE_1]),
+            "4": merge("batch", in_1=["3", 0], in_2=["2", FALSE_1]),
+            "5": save(["4", 0]),
+        },
+    )
+    remote = node("OrchestratorRemoteWorkflow", workflow=workflow, backend="This server", parameters="{}", cache=False)
+    for size, expected in ((8, 245), (32, 10)):
+        remote["inputs"]["in_1"] = ["i", 0]
+        done = master.run({"i": gray(10, size), "r": remote, "end": save(["r", 2])})
+        assert levels(master, done, "end") == [expected]

@@ -42,6 +42,23 @@ class Fail:
         raise RuntimeError(message)
 
 
+class FailDark:
+    """Raises for dark images."""
+
+    CATEGORY = "test"
+    FUNCTION = "run"
+    RETURN_TYPES = ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+        return {"required": {"image": ("IMAGE",)}}
+
+    def run(self, image: Any) -> tuple[Any]:
+        if image.mean() < 0.5:
+            raise RuntimeError("too dark")
+        return (image,)
+
+
 class AnyType(str):
     """Fits every type."""
 
@@ -106,6 +123,7 @@ class Show:
 NODE_CLASS_MAPPINGS = {
     "OrchestratorTestSleep": Sleep,
     "OrchestratorTestFail": Fail,
+    "OrchestratorTestFailDark": FailDark,
     "OrchestratorTestText": Text,
     "OrchestratorTestPair": Pair,
     "OrchestratorTestShow": Show,
