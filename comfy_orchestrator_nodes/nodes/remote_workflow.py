@@ -11,6 +11,7 @@ from ..domain import (
     LOCAL_BACKEND_ID,
     SCALAR_TYPES,
     Backend,
+    Cause,
     Definition,
     FileRef,
     Job,
@@ -179,6 +180,9 @@ class _Task:
         outcomes = await self._host.crossing.run(
             run_batch(service, requests, updates), meanwhile=lambda: view.show(updates.take())
         )
+        if any(_found_no_backend(outcome.job) for outcome in outcomes) and self._may_run_here():
+            # Nobody can take it any more; above all not those whose meta-graphs may wait for this server's queue.
+            return self._expanded(count, links)
         return await self._finished(outcomes)
 
     # --- where
@@ -187,18 +191,19 @@ class _Task:
         """Whether the sub-workflow becomes part of this very prompt: asked for, or because nobody else can run it."""
         if self._selector in (self._local_name(), LOCAL_BACKEND_ID):
             return True
-        if self._selector != AUTO:
-            return False
-        local = self._local()
-        if local is None or not local.enabled or self._missing_here():
+        if not self._may_run_here():
             return False
         values = {p.name: _some_file(p.type) for p in self._parameters.values() if p.type not in SCALAR_TYPES}
         orchestrator = self._host.service().orchestrator
         return not await self._host.crossing.run(orchestrator.could_run(self._request(values, 0)))
 
-    def _missing_here(self) -> bool:
+    def _may_run_here(self) -> bool:
+        """Whether this server is allowed and able to run it where nobody else does."""
+        local = self._local()
+        if self._selector != AUTO or local is None or not local.enabled:
+            return False
         known = self._host.node_classes()
-        return any(class_type(node) not in known for node in self._definition.prompt.values())
+        return all(class_type(node) in known for node in self._definition.prompt.values())
 
     def _local(self) -> Backend | None:
         return next((b for b in self._host.snapshot().backends if b.id == LOCAL_BACKEND_ID), None)
@@ -328,6 +333,10 @@ def _failure(index: int, outcome: Outcome) -> dict[str, Json]:
 
 def _failed(job: Job) -> bool:
     return job.failure is not None
+
+
+def _found_no_backend(job: Job) -> bool:
+    return job.failure is not None and job.failure.cause in (Cause.NO_BACKEND, Cause.BUSY)
 
 
 def _info(outcome: Outcome) -> dict[str, Json]:

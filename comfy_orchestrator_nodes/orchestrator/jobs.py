@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from ..domain import Cause, Decision, Definition, Job, JobSpec, JobStatus, Json, Run, RunStatus, Value
 from ..errors import Conflict, JobCancelled, JobFailed, NotFound, StaleWrite, StoreError, ValueLost
 from ..machine.events import Reused
+from ..machine.jobs import JobState
 from ..placement import Explanation
 from ..scheduler.attempt import files_of
 from ..scheduler.backlog import Backlog
@@ -137,6 +138,10 @@ class Orchestrator:
     def live(self) -> int:
         """How many jobs are not final."""
         return len(self._scheduler.states())
+
+    def live_states(self) -> list[JobState]:
+        """Return the jobs that are not final with their attempts and stories, oldest first."""
+        return self._scheduler.states()
 
     @property
     def idle(self) -> bool:

@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure; each benchmark beside its floor")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    chaos = commands.add_parser("chaos", help="jobs on real servers that are killed, frozen and cut off at random")
+    chaos.add_argument("--minutes", type=float, default=10.0, metavar="M", help="for how long (default: 10)")
     comfyui = commands.add_parser("comfyui", help="start real ComfyUIs by hand; Ctrl-C stops them")
     comfyui.add_argument(
         "instances",
@@ -91,6 +93,8 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
     if options.command == "bench":
         to_file = ["--json", str(options.json.resolve())] if options.json else []
         return _hand_over("-m", "tools.devtools.bench", *to_file, *options.names)
+    if options.command == "chaos":
+        return _hand_over("-m", "tools.devtools.chaos", "--minutes", str(options.minutes))
     if options.command == "demo":
         return _demo(keep=options.keep)
     return _comfyui(options.instances, use_second_front_end=options.second_front_end)
