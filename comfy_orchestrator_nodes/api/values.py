@@ -77,10 +77,16 @@ async def _receive(request: web.Request, artifacts: ArtifactStore, media_type: s
     owner = f"upload {uuid.uuid4().hex}"
     writer = await asyncio.to_thread(artifacts.writer, media_type, owner=owner, lease_s=UPLOAD_LEASE_S)
     try:
-        async for chunk in request.content.iter_chunked(_CHUNK_BYTES):
-            if writer.size_bytes + len(chunk) > limit:
+        # What arrives comes in small pieces: each would cost a change of threads of its own.
+        piece = bytearray()
+        async for chunk in request.content.iter_any():
+            piece += chunk
+            if writer.size_bytes + len(piece) > limit:
                 raise _over(limit)
-            await asyncio.to_thread(writer.write, chunk)
+            if len(piece) >= _CHUNK_BYTES:
+                await asyncio.to_thread(writer.write, piece)
+                piece = bytearray()
+        await asyncio.to_thread(writer.write, piece)
         return await asyncio.to_thread(writer.publish)
     finally:
         await asyncio.to_thread(writer.close)
