@@ -23,37 +23,7 @@ from comfy_orchestrator_nodes.cli.failures import Exit
 from comfy_orchestrator_nodes.domain import JobStatus
 from tests.fakes.fake_comfy import FakeComfy
 from tests.unit.cli.conftest import ROOT, Api, Cli
-from tests.unit.library.conftest import grey, runner
-
-PROMPT = {
-    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 32, "batch_size": 1, "color": 7}},
-    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "ComfyUI"}},
-}
-
-WORKFLOW: dict[str, Any] = {
-    "version": 0.4,
-    "last_node_id": 2,
-    "last_link_id": 1,
-    "nodes": [
-        {
-            "id": 1,
-            "type": "EmptyImage",
-            "mode": 0,
-            "inputs": [],
-            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1]}],
-            "widgets_values": [64, 32, 1, 7],
-        },
-        {
-            "id": 2,
-            "type": "SaveImage",
-            "mode": 0,
-            "inputs": [{"name": "images", "type": "IMAGE", "link": 1}],
-            "outputs": [],
-            "widgets_values": ["ComfyUI"],
-        },
-    ],
-    "links": [[1, 1, 0, 2, 0, "IMAGE"]],
-}
+from tests.unit.library.conftest import PROMPT, WORKFLOW, grey, runner
 
 
 def saved(folder: Path, value: Any, name: str = "empty.json") -> str:

@@ -13,6 +13,39 @@ from tests.unit.api.conftest import Api, access, api, http, outbox
 __all__ = ["Api", "access", "api", "http", "outbox"]
 
 
+PROMPT: dict[str, Any] = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 32, "batch_size": 1, "color": 7}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "ComfyUI"}},
+}
+"""An empty image, saved; in API format."""
+
+WORKFLOW: dict[str, Any] = {
+    "version": 0.4,
+    "last_node_id": 2,
+    "last_link_id": 1,
+    "nodes": [
+        {
+            "id": 1,
+            "type": "EmptyImage",
+            "mode": 0,
+            "inputs": [],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1]}],
+            "widgets_values": [64, 32, 1, 7],
+        },
+        {
+            "id": 2,
+            "type": "SaveImage",
+            "mode": 0,
+            "inputs": [{"name": "images", "type": "IMAGE", "link": 1}],
+            "outputs": [],
+            "widgets_values": ["ComfyUI"],
+        },
+    ],
+    "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+}
+"""The same in UI format."""
+
+
 def grey(name: str = "Grey", color: int = 0, **changes: Any) -> Definition:
     """Return a definition that is not stored yet: one image of one colour."""
     inputs = {"width": 8, "height": 8, "batch_size": 1, "color": color}

@@ -14,8 +14,7 @@ from comfy_orchestrator_nodes.service import Service
 from comfy_orchestrator_nodes.workflow.document import Document, from_value
 from tests.fakes.fake_comfy import FakeComfy
 from tests.fakes.node_classes import NodeClass, info, png
-from tests.unit.cli.test_commands import PROMPT, WORKFLOW
-from tests.unit.library.conftest import Api
+from tests.unit.library.conftest import PROMPT, WORKFLOW, Api
 
 JSON_TYPE = {"Content-Type": "application/json"}
 
