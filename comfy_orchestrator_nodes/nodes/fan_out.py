@@ -57,7 +57,7 @@ def build(host: Host) -> type:
                         "INT",
                         {"default": 1, "min": 1, "max": 4096, "tooltip": "For batch: how many at a time."},
                     ),
-                    "seed": (
+                    "first_seed": (
                         "INT",
                         {"default": 0, "min": 0, "max": fan_out.SEEDS_END - 1, "tooltip": "For seeds: the first one."},
                     ),
@@ -85,7 +85,7 @@ def build(host: Host) -> type:
             value: Sequence[Any] = (),
             text: Sequence[str] = ("",),
             chunk: Sequence[int] = (1,),
-            seed: Sequence[int] = (0,),
+            first_seed: Sequence[int] = (0,),
             seeds: Sequence[int] = (4,),
             distribute: Sequence[int] = (0,),
         ) -> tuple[list[Any], ...]:
@@ -93,7 +93,7 @@ def build(host: Host) -> type:
             if source[0] == fan_out.BATCH:
                 items = Items(await asyncio.to_thread(split, value, chunk[0]))
             else:
-                items = made(source[0], value, text, seed[0], seeds[0])
+                items = made(source[0], value, text, first_seed[0], seeds[0])
             count, ways = len(items.values), distribute[0]
             if source[0] == fan_out.GRID and ways:
                 raise InvalidRequest("A grid has an output for each name and deals nothing out. Set 'distribute' to 0.")

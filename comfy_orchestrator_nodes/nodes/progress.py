@@ -18,6 +18,8 @@ class ProgressView:
         self._done: dict[str, float] = {}
         self._where: dict[str, str] = {}
         self._finished: set[str] = set()
+        self._began_at: float | None = None
+        self._last_end_at = 0.0
         self._preview: bytes | None = None
         self._names = {backend.id: backend.name for backend in host.snapshot().backends}
 
@@ -47,8 +49,10 @@ class ProgressView:
         if update.kind == "faulted":
             self._where.pop(job.id, None)
             self._done.pop(job.id, None)
+        self._began_at = job.created_at if self._began_at is None else min(self._began_at, job.created_at)
         if job.status.final:
             self._finished.add(job.id)
+            self._last_end_at = max(self._last_end_at, job.ended_at or job.created_at)
             self._where.pop(job.id, None)
             self._done[job.id] = 1.0
 
@@ -59,4 +63,21 @@ class ProgressView:
         parts = [f"{len(self._finished)}/{self._count} done"]
         if self._where:
             parts.append(f"{len(self._where)} running on {running}")
+        left_s = self._left_s()
+        if left_s is not None:
+            parts.append(f"about {_span(left_s)} left")
         return ", ".join(parts)
+
+    def _left_s(self) -> float | None:
+        """Return how long the rest will take if it goes on as it went so far, or None before anything has ended."""
+        left = self._count - len(self._finished)
+        if not self._finished or not left or self._began_at is None:
+            return None
+        return (self._last_end_at - self._began_at) / len(self._finished) * left
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -51,7 +51,7 @@ def merge(mode: str = "list", sizes: str = "error", **inputs: Any) -> dict[str, 
 
 
 def seeds(count: int, first: int = 0) -> dict[str, Any]:
-    return node("OrchestratorFanOut", source="seeds", seed=first, seeds=count)
+    return node("OrchestratorFanOut", source="seeds", first_seed=first, seeds=count)
 
 
 def save(source: list[Any]) -> dict[str, Any]:
