@@ -137,13 +137,14 @@ async def _filled(service: Service, draft: Definition, body: ContentBody) -> Def
         parameters = suggested_parameters if parameters is None else parameters
         outputs = suggested_outputs if outputs is None else outputs
     filled = replace(draft, prompt=body.prompt, parameters=parameters, outputs=outputs, workflow=body.workflow)
-    check_definition(filled)
+    await asyncio.to_thread(check_definition, filled)
     return filled
 
 
 async def _inspected(service: Service, prompt: dict[str, Any]) -> Inspection:
-    classes = {class_type(node) for node in check_prompt(prompt).values()}
-    return inspect(prompt, await described(service.farm, classes))
+    checked = await asyncio.to_thread(check_prompt, prompt)
+    infos = await described(service.farm, {class_type(node) for node in checked.values()})
+    return await asyncio.to_thread(inspect, checked, infos)
 
 
 ROUTES = (
