@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,11 @@ async def definition_of(master: Master, name: str, version: int | None = None) -
         raise CommandFailed(
             f"{missing} The library is empty: put a workflow into it with 'import FILE'.", Exit.BAD_INPUT
         )
-    listed = ", ".join(d["id"] for d in everything[:10]) + (", …" if len(everything) > 10 else "")
-    raise CommandFailed(f"There is no definition {name!r}. The library has {listed}.", Exit.BAD_INPUT)
+    ids = [d["id"] for d in everything]
+    names = [d["name"] for d in everything if d["name"].casefold() not in ids]
+    near = get_close_matches(name.casefold(), [*ids, *names], n=3)
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"The library has {', '.join(ids[:10])}."
+    raise CommandFailed(f"There is no definition {name!r}. {hint} 'definitions' lists them all.", Exit.BAD_INPUT)
 
 
 async def jobs(arguments: argparse.Namespace, console: Console, master: Master) -> Exit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -161,7 +162,9 @@ class Master:
         except asyncio.TimeoutError:
             raise self._unanswered("it did not answer in time") from None
         except aiohttp.ClientConnectorError as error:
-            raise self._unanswered(f"no connection ({error.os_error.strerror or error.os_error})") from None
+            # The text that asyncio makes of a refused connection does not say so.
+            reason = os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
+            raise self._unanswered(f"no connection ({reason})") from None
         except aiohttp.ClientError as error:
             raise self._unanswered(f"the connection broke ({error or type(error).__name__})") from None
 

@@ -141,7 +141,7 @@ async def test_a_master_that_is_not_there_ends_with_3_and_says_what_to_do() -> N
         port = free.getsockname()[1]
     said = await Cli(f"http://127.0.0.1:{port}").run("backends")
     assert said.exit == Exit.UNREACHABLE
-    assert f"The master at http://127.0.0.1:{port} cannot be reached" in said.err
+    assert f"The master at http://127.0.0.1:{port} cannot be reached: no connection (" in said.err
     assert "ORCHESTRATOR_URL" in said.err
 
 

@@ -106,7 +106,8 @@ async def test_a_job_that_fails_says_why_and_ends_with_1(api: Api, cli: Cli, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "grya"], "There is no definition 'grya'. The library has grey."),
+        (["run", "grya"], "There is no definition 'grya'. Did you mean 'grey'"),
+        (["run", "something"], "There is no definition 'something'. The library has grey."),
         (["run", "grey", "--set", "colour=1"], "no parameter 'colour'. Did you mean 'color'?"),
         (["run", "grey", "--set", "color"], "--set takes NAME=VALUE, not 'color'."),
         (["run", "grey", "--set", "color=blue"], "'color' takes a whole number, not 'blue'."),
