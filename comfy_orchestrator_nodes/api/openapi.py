@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from ..errors import OrchestratorError, StoreError, Unavailable
+from ..errors import InvalidRequest, OrchestratorError, StoreError, Unavailable
 from . import guard
 from .refusals import BodyTooLarge, HeaderMissing, MalformedRequest, MediaTypeRefused, MethodNotAllowed
-from .schemas import ErrorEnvelope, status_of
+from .schemas import ErrorEnvelope, NoBody, status_of
 from .table import Route
 
 Json = dict[str, Any]
@@ -173,6 +173,9 @@ def _success(route: Route, models: _Models) -> Json:
 
 def _statuses(route: Route) -> set[int]:
     classes: set[type[OrchestratorError]] = {*_ALWAYS, *(_CHANGING if route.changes else ()), *route.errors}
+    if route.body not in (None, NoBody):
+        # Any content may turn out to be unusable, such as a name of spaces.
+        classes.add(InvalidRequest)
     found = {status_of(error) for error in classes}
     for error in route.errors:
         found |= {status_of(below) for below in _subclasses(error)}
