@@ -73,8 +73,9 @@ class _Round:
     def decide(self) -> Decision:
         if not len(self.backlog):
             return Decision()
-        free = [b for b in self.usable if b.slots_free > 0 and not b.in_flight]
-        fillable = [b for b in self.usable if b.slots_free > 0 and b.in_flight]
+        open_ = [b for b in self.usable if b.slots_free > 0]
+        free = [b for b in open_ if not b.in_flight]
+        fillable = [b for b in open_ if b.in_flight]
         if not free and not fillable:
             return Decision()
         if len(self.backlog.lanes) > len(self.backends):

@@ -40,7 +40,13 @@ class Placement:
     def place(self, state: State) -> Sequence[tuple[str, str]]:
         for job_id, definition in _news(state, self.backlog.jobs):
             self.backlog.put(self._job(state, job_id, definition))
-        views = [self._backend(state, b) for b in state.farm.vram_bytes]
+        stale = (set(state.farm.vram_bytes) if not self._views else set()) | state.changed
+        if len(state.queued) <= 2 * len(state.farm.vram_bytes):
+            # Only towards the end does it matter how long a backend is still busy.
+            stale |= state.running.keys()
+        for backend_id in stale:
+            self._views[backend_id] = self._backend(state, backend_id)
+        views = [self._views[b] for b in state.farm.vram_bytes]
         began = self._clock()
         decision = decide(self.backlog, views, self.estimates, state.now)
         if decision.assignments:
@@ -66,32 +72,21 @@ class Placement:
         return JobView(job_id, definition, frozenset({f"{definition}.safetensors"}), refused=refused)
 
     def _backend(self, state: State, backend_id: str) -> BackendView:
-        """Return the view of a backend; while there is much work nobody asks how long it is still busy."""
-        running = state.running.get(backend_id)
-        away = backend_id in state.away
-        warm = state.warm.get(backend_id)
-        known = self._views.get(backend_id)
-        tail = len(state.queued) <= 2 * len(state.farm.vram_bytes)
-        loaded = frozenset({f"{warm}.safetensors"}) if warm else frozenset()
-        if known is not None and not (tail and running) and known.busy_s == 0.0:
-            same = known.in_flight == (running is not None) and known.warm == loaded
-            if same and (known.status is BackendStatus.OFFLINE) == away:
-                return known
+        running, warm = state.running.get(backend_id), state.warm.get(backend_id)
         busy = 0.0
-        if running and tail:
+        if running:
             _, definition, since, cold = running
             busy = self.estimates.remaining_s(definition, backend_id, cold=cold, elapsed_s=state.now - since)
-        view = self._views[backend_id] = BackendView(
+        return BackendView(
             backend_id,
             backend_id.upper(),
-            BackendStatus.OFFLINE if away else BackendStatus.ONLINE,
+            BackendStatus.OFFLINE if backend_id in state.away else BackendStatus.ONLINE,
             slots_free=0 if running else 1,
             in_flight=1 if running else 0,
             busy_s=busy,
-            warm=loaded,
+            warm=frozenset({f"{warm}.safetensors"}) if warm else frozenset(),
             vram_bytes=state.farm.vram_bytes[backend_id],
         )
-        return view
 
 
 def _news(state: State, known: Container[str]) -> list[tuple[str, str]]:

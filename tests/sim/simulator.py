@@ -41,6 +41,8 @@ class State:
     away: set[str] = field(default_factory=set)
     refused: dict[str, set[str]] = field(default_factory=dict)
     """Job id to the backends where it failed."""
+    changed: set[str] = field(default_factory=set)
+    """Backends that started, ended, came or went since the policy was asked last."""
     knows_fit: bool = True
 
     def fits(self, definition: str, backend_id: str) -> bool:
@@ -143,7 +145,9 @@ class _Simulation:
         return self.result
 
     def decide(self) -> None:
-        for job_id, backend_id in self.policy.place(self.state):
+        chosen = self.policy.place(self.state)
+        self.state.changed.clear()
+        for job_id, backend_id in chosen:
             self.start(job_id, backend_id)
 
     def start(self, job_id: str, backend_id: str) -> None:
@@ -154,6 +158,7 @@ class _Simulation:
         cold = state.warm.get(backend_id) != definition
         switch = self.farm.switch_s[backend_id] if cold else 0.0
         self.result.switches += cold
+        state.changed.add(backend_id)
         state.warm[backend_id] = definition
         state.running[backend_id] = (job_id, definition, state.now, cold)
         number = self.attempt[backend_id] = self.attempt.get(backend_id, 0) + 1
@@ -168,6 +173,7 @@ class _Simulation:
         if self.attempt[backend_id] != number:
             return
         _, definition, since, cold = self.state.running.pop(backend_id)
+        self.state.changed.add(backend_id)
         self.result.done[definition] += 1
         if self.keep_spans:
             self.result.spans.append((backend_id, definition, since, self.state.now))
@@ -178,6 +184,7 @@ class _Simulation:
         if self.attempt[backend_id] != number:
             return
         job_id, definition, _, _ = self.state.running.pop(backend_id)
+        self.state.changed.add(backend_id)
         self.result.out_of_memory += 1
         self.state.warm.pop(backend_id, None)
         self.state.refused.setdefault(job_id, set()).add(backend_id)
@@ -187,13 +194,18 @@ class _Simulation:
     def leave(self, outage: Outage) -> None:
         state, backend_id = self.state, outage.backend_id
         state.away.add(backend_id)
+        state.changed.add(backend_id)
         state.warm.pop(backend_id, None)
         self.attempt[backend_id] = self.attempt.get(backend_id, 0) + 1
         lost = state.running.pop(backend_id, None)
         if lost is not None:
             self.result.lost += 1
             self.at(state.now + LOST_NOTICED_S, lambda: self.requeue(lost[0], lost[1]))
-        self.at(outage.until_s, lambda: state.away.discard(backend_id))
+        self.at(outage.until_s, lambda: self.come_back(backend_id))
+
+    def come_back(self, backend_id: str) -> None:
+        self.state.away.discard(backend_id)
+        self.state.changed.add(backend_id)
 
     def requeue(self, job_id: str, definition: str) -> None:
         self.state.queued[job_id] = definition
