@@ -794,3 +794,15 @@ def growing_list_inside_a_dynamic_combo() -> Graph:
         graph.link(image(graph, 2), 0, resize, "resize_type.match", "IMAGE")
         save(graph, resize)
     return graph
+
+
+@case
+def root_id_that_pushes_a_later_one_away() -> Graph:
+    graph = Graph()
+    graph.node("EmptyImage", [1, 1, 1, 0], id_=5)
+    graph.node("EmptyImage", [2, 2, 1, 0], id_=5)
+    pushed = graph.node("ImageScale", ["area", 8, 8, "disabled"], id_=6)
+    graph.link(graph.nodes[0], 0, pushed, "image", "IMAGE")
+    save(graph, pushed)
+    graph.extra = {"last_node_id": 5}
+    return graph

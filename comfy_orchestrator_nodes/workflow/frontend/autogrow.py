@@ -12,6 +12,10 @@ from .node import Node, Slot
 from .specs import InputSpec, UnusableClass, parse_group
 from .widgets import Widget
 
+_MAX_DIGITS = 15
+_MAX_INPUTS = 1_000
+"""How many inputs a list has at most, whatever its definition says."""
+
 
 @dataclass(frozen=True)
 class Autogrow:
@@ -34,7 +38,7 @@ class Autogrow:
         if self.names is not None:
             return self.names.index(name) if name in self.names else None
         digits = len(name) - len(name.rstrip("0123456789"))
-        return int(name[-digits:]) if digits else None
+        return int(name[-min(digits, _MAX_DIGITS) :]) if digits else None
 
 
 def apply_autogrow(node: Node, spec: InputSpec) -> None:
@@ -47,15 +51,14 @@ def apply_autogrow(node: Node, spec: InputSpec) -> None:
     if not isinstance(template, dict) or not isinstance(template.get("input"), dict):
         raise UnusableClass(f"{spec.name}: a growing list without a template")
     names = template.get("names")
-    minimum = template.get("min")
-    maximum = template.get("max")
+    names = tuple(map(str, names)) if isinstance(names, list) else None
     prefix = template.get("prefix")
     group = Autogrow(
         specs=tuple(parse_group(template["input"])),
-        minimum=int(minimum) if js.is_number(minimum) else 1,
-        maximum=len(names) if names is not None else (int(maximum) if js.is_number(maximum) else 100),
+        minimum=min(js.whole(template.get("min"), 1), _MAX_INPUTS),
+        maximum=len(names) if names is not None else min(js.whole(template.get("max"), 100), _MAX_INPUTS),
         prefix=prefix if isinstance(prefix, str) else "",
-        names=tuple(map(str, names)) if names is not None else None,
+        names=names,
     )
     if not node.autogrow:
         node.handlers.append(_autogrow_changed)

@@ -57,15 +57,10 @@ def add_widget(node: Node, spec: InputSpec) -> None:
         add_slot(node, spec, widget=True)
 
 
-def add_slot(node: Node, spec: InputSpec, *, widget: bool) -> Slot:
+def add_slot(node: Node, spec: InputSpec, *, widget: bool) -> None:
     """Append an input slot made from a definition."""
-    localized = spec.options.get("display_name")
-    slot = Slot(
-        spec.name,
-        spec.type,
-        widget=spec.name if widget else None,
-        spec=spec if widget else None,
-        localized=localized if isinstance(localized, str) else spec.name,
-    )
+    slot = Slot(spec.name, spec.type)
+    if widget:
+        slot.widget = spec.name
+        slot.spec = spec
     node.inputs.append(slot)
-    return slot

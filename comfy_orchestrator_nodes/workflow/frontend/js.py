@@ -34,6 +34,11 @@ def is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def whole(value: Any, default: int) -> int:
+    """Return a count from a definition, or the default where it is no finite number."""
+    return int(value) if is_number(value) and math.isfinite(value) else default
+
+
 def truthy(value: Any) -> bool:
     """Return ``Boolean(value)``: empty lists and objects are true, NaN is false."""
     if isinstance(value, (list, dict)):

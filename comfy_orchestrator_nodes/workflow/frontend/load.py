@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -93,9 +94,9 @@ class Loader:
 
     def _configure(self, graph: Graph, raw: RawGraph) -> None:
         self._ids.observe(raw.last_node_id)
+        infos = self._make_nodes(graph, raw)
         for link in raw.links:
             graph.add_link(link)
-        infos = self._make_nodes(graph, raw)
         saved_links = [
             (node, [(slot.get("name"), slot.get("link")) for slot in info["inputs"]]) for node, info in infos
         ]
@@ -112,12 +113,17 @@ class Loader:
 
     def _make_nodes(self, graph: Graph, raw: RawGraph) -> list[tuple[Node, dict[str, Any]]]:
         infos: list[tuple[Node, dict[str, Any]]] = []
+        requested = Counter(id_text(info["id"]) for info in raw.nodes)
+        moved: dict[str, str] = {}
         for info in raw.nodes:
             type_ = str(info.get("type") or "")
             node = self.factory.create(type_) or _stand_in(type_, self.session)
             node.id = id_text(info["id"])
             if node.id in graph.by_id:
-                node.id = self._ids.mint()
+                wanted, node.id = node.id, self._ids.mint()
+                # Links follow a node whose id another had taken, but not one of several that asked for the same.
+                if requested[wanted] == 1:
+                    moved[wanted] = node.id
             else:
                 self._ids.reserve(node.id)
             make_names_unique(node.widgets)
@@ -127,6 +133,9 @@ class Loader:
             if node.subgraph is not None:
                 host.open_instance(node)
             infos.append((node, info))
+        for link in raw.links if moved else ():
+            link.origin = moved.get(link.origin, link.origin)
+            link.target = moved.get(link.target, link.target)
         return infos
 
     def _configure_node(self, node: Node, info: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -255,13 +255,17 @@ class NodeIds:
         if number is None:
             return
         self._used.add(number)
-        if observe:
+        if observe and number > self._last:
             self.observe(number)
 
     def observe(self, number: Any) -> None:
         """Let the counter go on from a higher id."""
         if js.is_number(number) and number == number and 0 <= number <= MAX_SAFE_INTEGER and number > self._last:
             self._last, self._sound = int(number), True
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Let ids be handed out again: the root's nodes take theirs one by one, and the last ones may come too late."""
+        self._used.difference_update(number for number in map(_numeric, keys) if number is not None)
 
     def mint(self) -> str:
         """Return a new id."""
@@ -281,9 +285,10 @@ def make_ids_unique(root: RawGraph, definitions: list[RawGraph], ids: NodeIds) -
         definitions: the definitions, mutated.
         ids: hands out the new ids.
     """
-    used = {id_text(node["id"]) for node in root.nodes}
-    for key in used:
+    outer = {id_text(node["id"]) for node in root.nodes}
+    for key in outer:
         ids.reserve(key, observe=False)
+    used = set(outer)
     renamed: dict[str, dict[str, str]] = {}
     for graph in definitions:
         changes: dict[str, str] = {}
@@ -299,6 +304,7 @@ def make_ids_unique(root: RawGraph, definitions: list[RawGraph], ids: NodeIds) -
             for link in graph.links:
                 link.origin = changes.get(link.origin, link.origin)
                 link.target = changes.get(link.target, link.target)
+    ids.release(outer)
     if not renamed:
         return
     for graph in (*definitions, root):

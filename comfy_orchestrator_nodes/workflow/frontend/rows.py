@@ -113,12 +113,11 @@ def make_dynamic_group(node: Node, spec: InputSpec) -> Widget:
     template = spec.options.get("template")
     if not isinstance(template, dict):
         raise UnusableClass(f"{spec.name}: a dynamic group without a template")
-    minimum, maximum = spec.options.get("min"), spec.options.get("max")
     widget = DynamicGroup(
         spec,
         tuple(parse_group(template)),
-        int(minimum) if js.is_number(minimum) else 0,
-        int(maximum) if js.is_number(maximum) else 20,
+        min(js.whole(spec.options.get("min"), 0), _MAX_ROWS),
+        js.whole(spec.options.get("max"), 20),
     )
     node.add_widget(widget)
     node.add_widget(Widget("dynamic_group_notice", f"{spec.name}.$notice", keeps=False, sent=False))

@@ -17,17 +17,16 @@ def merge_slots(node: Node, info: dict[str, Any]) -> None:
     saved = {str(slot.get("name")): slot for slot in info["inputs"]}
     defined = {slot.name for slot in node.inputs}
     merged: list[dict[str, Any]] = []
-    slots: list[Slot] = []
     for slot in node.inputs:
-        data = saved.get(slot.name, {})
+        data = saved.get(slot.name) or {}
         merged.append(data)
-        slots.append(Slot(slot.name, slot.type, widget=slot.widget, label=_label(data), localized=slot.localized))
+        slot.label = _label(data)
+        slot.spec = None
     for data in info["inputs"]:
         if str(data.get("name")) not in defined:
             merged.append(data)
-            slots.append(_saved_slot(data))
+            node.inputs.append(_saved_slot(data))
     info["inputs"] = merged
-    node.inputs[:] = slots
     for index, data in enumerate(info["outputs"]):
         if index >= len(node.outputs):
             node.outputs.append(OutputSlot(data.get("type", "*"), str(data.get("name", ""))))
@@ -104,6 +103,8 @@ def realign_links(graph: Graph, node: Node, names: list[tuple[Any, int | None]])
         node: the node whose inputs may stand in another order than they were saved.
         names: for each saved input its name and link id.
     """
+    if _all_in_place(graph, node, names):
+        return
     wanted: dict[int, list[str]] = {}
     for name, link_id in names:
         link = graph.links.get(link_id) if link_id is not None else None
@@ -135,6 +136,18 @@ def realign_links(graph: Graph, node: Node, names: list[tuple[Any, int | None]])
             node.connection_changed(link.target_slot, False, link)
         for link, at in moves:
             node.connection_changed(at, True, link)
+
+
+def _all_in_place(graph: Graph, node: Node, names: list[tuple[Any, int | None]]) -> bool:
+    """Tell whether every link stands at an input of its name already, as in most documents."""
+    inputs = node.inputs
+    for name, link_id in names:
+        link = graph.links.get(link_id) if link_id is not None else None
+        if link is None or link.target != node.id:
+            continue
+        if not 0 <= link.target_slot < len(inputs) or inputs[link.target_slot].name != name:
+            return False
+    return True
 
 
 def _moves(

@@ -131,7 +131,7 @@ def parse_class(name: str, entry: Mapping[str, Any]) -> ClassSpec:
         inputs=inputs,
         ordered=tuple(_in_order(inputs, entry.get("input_order"))),
         outputs=tuple(_outputs(entry)),
-        output_matchtypes=tuple(entry.get("output_matchtypes") or ()),
+        output_matchtypes=tuple(_list(entry.get("output_matchtypes"))),
         fallback_value_names=tuple(map(str, names)) if isinstance(names, list) else None,
         forces_inputs=True in [spec.force_input for spec in inputs.values()],
         has_rows=any(_has_rows(spec) for spec in inputs.values() if spec.type in _NESTING_TYPES),
@@ -146,7 +146,7 @@ def _has_rows(spec: InputSpec) -> bool:
         return any(_has_rows(inner) for inner in parse_group(_section(template, "input") if template else None))
     if spec.type != "COMFY_DYNAMICCOMBO_V3":
         return False
-    options = spec.options.get("options") or ()
+    options = _list(spec.options.get("options"))
     return any(_has_rows(inner) for option in options for inner in parse_group(_section(option, "inputs")))
 
 
@@ -201,12 +201,16 @@ def _in_order(inputs: Mapping[str, InputSpec], order: Any) -> Iterator[InputSpec
         return
     done = set()
     for section, optional in (("required", False), ("optional", True)):
-        for name in order.get(section) or ():
-            spec = inputs.get(name)
+        for name in _list(order.get(section)):
+            spec = inputs.get(name) if isinstance(name, str) else None
             if spec is not None and spec.optional == optional:
                 done.add(spec.name)
                 yield spec
     yield from (spec for _, spec in js.entries(inputs) if spec.name not in done)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _outputs(entry: Mapping[str, Any]) -> Iterator[OutputSpec]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from comfy_orchestrator_nodes.errors import ConversionFailed
 from comfy_orchestrator_nodes.workflow.convert import MAX_NODES, to_prompt
 from tests.golden.compose import Graph, image, save
+
+OWN = Path(__file__).resolve().parents[2] / "golden" / "cases"
 
 OBJECT_INFO: dict[str, Any] = {
     "EmptyImage": {
@@ -215,3 +221,61 @@ def test_conversion_leaves_its_arguments_alone() -> None:
     assert first == second
     assert workflow == before
     assert object_info == OBJECT_INFO
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Return every container of a document with every key or index in it."""
+    found: list[tuple[Any, Any]] = []
+    pending = [value]
+    while pending:
+        container = pending.pop()
+        for key in list(container) if isinstance(container, dict) else range(len(container)):
+            found.append((container, key))
+            if isinstance(container[key], (dict, list)):
+                pending.append(container[key])
+    return found
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 40) | st.floats() | st.sampled_from(["", "a", "images", "-10", "INT"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["name", "id", "x"]), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), name=st.sampled_from(sorted(path.stem for path in OWN.glob("*.json"))))
+def test_damaged_document_is_converted_or_refused_and_nothing_else(data: st.DataObject, name: str) -> None:
+    case = json.loads((OWN / f"{name}.json").read_text())
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(places(case["workflow"])))
+        if data.draw(st.booleans()):
+            container[key] = data.draw(ANYTHING)
+        else:
+            del container[key]
+
+    try:
+        prompt = to_prompt(case["workflow"], case["object_info"])
+    except ConversionFailed as error:
+        assert error.reasons  # noqa: PT017  (either outcome is right)
+        return
+    json.dumps(prompt, allow_nan=False)
+    assert all(node["class_type"] in case["object_info"] for node in prompt.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), name=st.sampled_from(sorted(path.stem for path in OWN.glob("*.json"))))
+def test_strange_definition_is_used_or_refused_and_nothing_else(data: st.DataObject, name: str) -> None:
+    case = json.loads((OWN / f"{name}.json").read_text())
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(places(case["object_info"])))
+        if container is not case["object_info"]:
+            container[key] = data.draw(ANYTHING)
+
+    try:
+        prompt = to_prompt(case["workflow"], case["object_info"])
+    except ConversionFailed as error:
+        assert error.reasons  # noqa: PT017  (either outcome is right)
+        return
+    json.dumps(prompt, allow_nan=False)
