@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -130,7 +131,9 @@ async def front_end(static: Path, object_info: Mapping[str, Any]) -> AsyncIterat
     port = runner.addresses[0][1]
     try:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS)
+            browser = await playwright.chromium.launch(
+                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_ARGUMENTS
+            )
             page = await browser.new_page()
             await page.goto(f"http://127.0.0.1:{port}/", wait_until="domcontentloaded")
             await page.wait_for_function(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden.browser import front_end
-from tests.golden.compose import CASES
+from tests.golden.questions import CASES
 
 FRONT_END = "1.58.1"
 CASES_FOLDER = Path(__file__).parent / "cases"

@@ -12,7 +12,8 @@ import pytest
 
 from comfy_orchestrator_nodes.errors import InvalidDocument
 from comfy_orchestrator_nodes.workflow import document
-from tests.golden.compose import CASES, Graph, image, save
+from tests.golden.compose import Graph, image, save
+from tests.golden.questions import CASES
 
 MEDIA = Path(__file__).resolve().parents[2] / "golden" / "media"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from comfy_orchestrator_nodes.workflow.convert import to_prompt
-from tests.golden.compose import CASES
+from tests.golden.questions import CASES
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = ROOT / "tests" / "golden" / "cases"
