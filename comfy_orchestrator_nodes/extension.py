@@ -38,10 +38,11 @@ from .nodes import io as io_nodes
 from .nodes import remote_workflow
 from .nodes.crossing import Crossing
 from .nodes.host import Execution
-from .nodes.prompt_handler import REMOTE_WORKFLOW, annotate
+from .nodes.prompt_handler import annotate
 from .orchestrator.snapshot import Publisher, Snapshot
 from .service import DATABASE_NAME, Service, open_service
 from .store.lock import StoreLock
+from .workflow.graph import REMOTE_WORKFLOW
 from .workflow.needs import FileName
 
 log = logging.getLogger(__name__)

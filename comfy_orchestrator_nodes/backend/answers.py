@@ -13,13 +13,11 @@ from enum import Enum
 from typing import TypeAlias
 
 from ..domain import Capabilities, Gpu, Json
+from ..workflow.graph import REMOTE_WORKFLOW
 from .fields import Malformed, array, clipped, node_id, number, obj, optional_text, text
 from .results import NodeError, NodeOutput, RemoteFile, parse_error, parse_outputs
 
 Version: TypeAlias = tuple[int, ...]
-
-REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
-"""The node class that makes a prompt a meta-graph, and a ComfyUI a possible orchestrator of others."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ..domain import Backend, Capabilities
 from ..errors import BackendError, BackendUnreachable
-from .answers import REMOTE_WORKFLOW
+from ..workflow.graph import REMOTE_WORKFLOW
 from .client import ComfyClient
 from .messages import Connected, Disconnected, Message, Status
 from .object_info import ObjectInfoCache

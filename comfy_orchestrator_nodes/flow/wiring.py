@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain import Json
-from ..workflow.graph import Link, as_link
-from ..workflow.nested import REMOTE_WORKFLOW
+from ..workflow.graph import REMOTE_WORKFLOW, Link, as_link
 from .guards import FALSE, KEPT, SHARE, SOME, TRUE, Guard, Way
 from .words import (
     CONDITION,

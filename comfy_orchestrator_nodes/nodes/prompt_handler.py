@@ -12,9 +12,9 @@ from typing import Any
 
 from ..domain import Definition, Json
 from ..errors import InvalidRequest
+from ..workflow.graph import REMOTE_WORKFLOW
 from .slots import parse, resolve
 
-REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
 FIRST_OUTPUT = 2
 """Where ``out_1`` stands among the node's outputs, after ``index`` and ``info``."""
 

@@ -15,6 +15,9 @@ from .nodeinfo import NodeInfo
 Link: TypeAlias = tuple[str, int]
 """``(node_id, output_index)``; in a prompt it is the list ``[node_id, output_index]``."""
 
+REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
+"""Our node that runs a definition; a prompt that holds one is a meta-graph."""
+
 WORKFLOW_INPUT = "OrchestratorWorkflowInput"
 WORKFLOW_OUTPUT = "OrchestratorWorkflowOutput"
 MARKERS = frozenset({WORKFLOW_INPUT, WORKFLOW_OUTPUT})

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..domain import Json, Prompt
-from .graph import class_type, inputs_of
-
-REMOTE_WORKFLOW = "OrchestratorRemoteWorkflow"
-"""The node class; its input (and first widget) ``workflow`` is the id of the definition that it runs."""
+from .graph import REMOTE_WORKFLOW, class_type, inputs_of
 
 _WIDGET = "workflow"
+"""The input (and first widget) of Remote Workflow that is the id of the definition that it runs."""
 
 
 def used_definitions(prompt: Prompt) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..domain import Prompt
-from .graph import MARKERS, class_type, inputs_of
+from .graph import MARKERS, REMOTE_WORKFLOW, class_type, inputs_of
 from .models import is_model_file
 from .needs import ModelNeed, models_needed
-from .nested import REMOTE_WORKFLOW, used_definitions
+from .nested import used_definitions
 from .nodeinfo import NodeInfo
 
 

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from comfy_orchestrator_nodes.domain import Definition, Output
-from comfy_orchestrator_nodes.nodes.prompt_handler import REMOTE_WORKFLOW, annotate
+from comfy_orchestrator_nodes.nodes.prompt_handler import annotate
+from comfy_orchestrator_nodes.workflow.graph import REMOTE_WORKFLOW
 
 DEFINITION = Definition(
     id="d",
