@@ -21,7 +21,7 @@ from comfy_orchestrator_nodes.domain import (
 )
 from comfy_orchestrator_nodes.errors import IllegalTransition
 from comfy_orchestrator_nodes.machine import events as ev
-from comfy_orchestrator_nodes.machine.jobs import JobState, Step, advance, exclusions, restore
+from comfy_orchestrator_nodes.machine.jobs import JobState, Step, advance, exclusions, let_down, restore
 
 OUTPUTS = {"image": Value("INT", 1)}
 
@@ -162,6 +162,30 @@ def test_a_job_being_cancelled_ends_cancelled_whatever_its_attempt_comes_to(late
     step = run(make_state(), placed(1), ev.Started("a1"), ev.CancelRequested("the user"), late)
     assert step.state.job.status is JobStatus.CANCELLED
     assert step.state.job.outputs == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "certain", "watched"),
+    [((), True, True), ((ev.Accepted("a1"),), True, False), ((ev.Accepted("a1"),), False, True)],
+    ids=["submit under way", "confirmed", "backend silent"],
+)
+def test_a_cancelled_prompt_is_watched_where_it_may_still_appear(
+    before: tuple[ev.Event, ...], certain: bool, watched: bool
+) -> None:
+    step = run(make_state(), placed(1), *before, ev.CancelRequested("me"), ev.CancelConfirmed("a1", certain=certain))
+    assert step.state.job.status is JobStatus.CANCELLED
+    assert any(isinstance(instruction, ev.Disown) for instruction in step.instructions) is watched
+    assert step.instructions[-1] == ev.Settle()
+
+
+@pytest.mark.parametrize("cause", [Cause.VANISHED, Cause.STALLED, Cause.SUBMIT_UNANSWERED])
+def test_a_backend_that_lost_the_job_let_it_down(cause: Cause) -> None:
+    assert let_down(run(make_state(), placed(1), ev.Faulted("a1", failure(cause))).state.attempts) == {"b1"}
+
+
+def test_a_backend_that_was_busy_did_not_let_the_job_down() -> None:
+    taken_back = ev.Faulted("a1", failure(Cause.BUSY), sent=False)
+    assert let_down(run(make_state(), placed(1), ev.Accepted("a1"), taken_back).state.attempts) == set()
 
 
 def test_cancelling_twice_is_harmless() -> None:

@@ -276,3 +276,14 @@ async def test_a_story_can_be_continued_where_one_stopped_reading(jobs: JobRepos
     await jobs.apply(dispatched())
     await jobs.apply(succeeded())
     assert [event.sequence for event in await events.for_job("job", after=1)] == [2, 3]
+
+
+async def test_attempts_that_ended_lately_are_found_without_those_under_way(
+    jobs: JobRepository, attempts: AttemptRepository
+) -> None:
+    for job_id in ("over", "under way"):
+        await jobs.create(a_job(job_id), run=a_run())
+        await jobs.apply(dispatched(job_id))
+    await jobs.apply(failed("over"))
+    assert [attempt.job_id for attempt in await attempts.ended_since(NOW + 2)] == ["over"]
+    assert await attempts.ended_since(NOW + 3) == ()
