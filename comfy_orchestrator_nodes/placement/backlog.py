@@ -84,12 +84,13 @@ class Backlog:
 
     def put(self, job: JobView) -> None:
         """Add a job, or replace what is known of it. Costs microseconds."""
+        key = (job.definition_key, job.models, frozenset(job.refused), job.prefer, job.needs_vram_bytes)
         known = self.jobs.get(job.id)
         if known is not None:
-            if known == job:
+            if known.rank == job.rank and self._groups[job.id].key == key:
+                self.jobs[job.id] = job
                 return
             self.discard(job.id)
-        key = (job.definition_key, job.models, frozenset(job.refused), job.prefer, job.needs_vram_bytes)
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(key, job, self._prices.get(job.definition_key, 0.0))
@@ -108,7 +109,7 @@ class Backlog:
             self._close(group)
 
     def sync(self, jobs: Iterable[JobView]) -> None:
-        """Make the index hold exactly these jobs. Costs a comparison a job: ``put`` and ``discard`` are cheaper."""
+        """Make the index hold exactly these jobs. To ``put`` and ``discard`` only what changes is cheaper."""
         wanted = {job.id: job for job in jobs}
         for job_id in [job_id for job_id in self.jobs if job_id not in wanted]:
             self.discard(job_id)

@@ -121,6 +121,9 @@ class _Round:
     def head_rank(self, group: Group) -> float:
         return next(iter(self.heads(group)))[0]
 
+    def head(self, group: Group) -> JobView:
+        return self.backlog.jobs[next(iter(self.heads(group)))[1]]
+
     def open_groups(self, backend: BackendView) -> list[Group]:
         """Return the groups a backend may take from: those whose head must not wait for an older job."""
         groups = [g for g in self.backlog.groups.values() if self.left(g) and self.can_run(g, backend)]
@@ -198,7 +201,7 @@ class _Round:
         horizon = self.horizon_s
         known, unsure = {}, []
         for group in groups:
-            job = group.sample
+            job = self.head(group)
             expected = self.estimates.run(group.definition_key, backend.id)
             delay = transfer_s(job, backend) + penalty_s(job, backend)
             if not group.models <= backend.warm:
@@ -239,7 +242,7 @@ class _Round:
         for group in self.in_order():
             able = [b for b in self.usable if self.can_run(group, b)]
             runs = {b.id: self.estimates.run(group.definition_key, b.id).run_s for b in able}
-            job = group.sample
+            job = self.head(group)
             heap: list[tuple[float, str]] = []
             for b in able:
                 delay = transfer_s(job, b) + penalty_s(job, b)

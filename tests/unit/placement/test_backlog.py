@@ -60,3 +60,16 @@ def test_backends_that_are_gone_leave_nothing_behind() -> None:
     assert set(backlog.lanes) <= {"a", "b"}
     supply = sum(group.supply for group in backlog.groups.values())
     assert supply <= 2.01 / estimates.run("x", "a").run_s
+
+
+def test_what_is_put_again_replaces_what_was_known_and_keeps_the_plan() -> None:
+    backlog = Backlog([JobView("1", "x", queued_at=1.0)])
+    decide(backlog, [BackendView("a", "a")], Estimates(), 0.0)
+    (group,) = backlog.groups.values()
+    backlog.put(JobView("1", "x", queued_at=1.0, transfer_bytes={"a": 10**9}))
+    assert backlog.jobs["1"].transfer_bytes == {"a": 10**9}
+    assert list(backlog.groups.values()) == [group]
+    (assignment,) = decide(backlog, [BackendView("a", "a", bandwidth_bytes_per_s=1e7)], Estimates(), 0.0).assignments
+    assert assignment.expected_s > 100.0
+    backlog.put(JobView("1", "y", queued_at=1.0))
+    assert [g.definition_key for g in backlog.groups.values()] == ["y"]
