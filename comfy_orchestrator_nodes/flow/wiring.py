@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain import Json
+from ..errors import InvalidRequest
 from ..workflow.graph import REMOTE_WORKFLOW, Link, as_link
 from .guards import FALSE, KEPT, SHARE, SOME, TRUE, Guard, Way
 from .words import (
@@ -90,7 +91,13 @@ def read_ways(text: str) -> dict[str, Way]:
     Raises:
         InvalidRequest: it is damaged.
     """
-    return {name: Way.from_json(data) for name, data in json.loads(text).items()}
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The guards of a Merge are no JSON ({error}); queue the workflow again.") from None
+    if not isinstance(data, dict):
+        raise InvalidRequest("The guards of a Merge are no JSON object; queue the workflow again.")
+    return {name: Way.from_json(way) for name, way in data.items()}
 
 
 def _ways(

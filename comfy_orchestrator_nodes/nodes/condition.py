@@ -91,6 +91,8 @@ def build(host: Host) -> type:
 
 def routed(values: Sequence[Any], result: Sequence[bool]) -> tuple[list[Any], list[Any]]:
     """Return the values of the true and of the false items, in order; one value serves every item."""
+    if not result:
+        return [], []
     spread = list(values) * len(result) if len(values) == 1 else list(values)
     pairs = list(zip(spread, result, strict=True))
     return [value for value, holds in pairs if holds], [value for value, holds in pairs if not holds]

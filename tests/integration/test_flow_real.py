@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import urllib.request
 import uuid
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,6 @@ def shown(master: Master, prompt_id: str, node_id: str) -> list[Any] | None:
 
 
 TRUE_1, FALSE_1 = 1, 2
-
-RunGraph = Callable[[Mapping[str, Any]], str]
-
 
 # --- one value
 
@@ -312,6 +309,25 @@ def test_a_branch_that_changes_the_number_of_items_is_refused(master: Master) ->
 def test_what_cannot_work_is_refused_before_anything_runs(master: Master, graph: Graph, told: str) -> None:
     refusal = master.refused({"i": gray(1), **graph, "end": show(["if", 0])})
     assert told in str(refusal["node_errors"])
+
+
+@pytest.mark.parametrize(
+    ("class_type", "title"),
+    [
+        ("OrchestratorCondition", "Condition"),
+        ("OrchestratorFanOut", "Fan Out"),
+        ("OrchestratorMerge", "Merge"),
+        ("OrchestratorRemoteWorkflow", "Remote Workflow"),
+        ("OrchestratorWorkflowInput", "Workflow Input"),
+        ("OrchestratorWorkflowOutput", "Workflow Output"),
+    ],
+)
+def test_each_node_has_a_help_page_where_the_canvas_looks_for_it(master: Master, class_type: str, title: str) -> None:
+    info = master.api.get(f"/object_info/{class_type}")[class_type]
+    pack = info["python_module"].partition(".")[2]
+    with urllib.request.urlopen(f"{master.instance.url}/extensions/{pack}/docs/{class_type}.md", timeout=30) as answer:
+        assert answer.read().decode().startswith(f"# {title}\n")
+    assert info["display_name"] == title
 
 
 # --- what conditions ask of values, and what batches are made of

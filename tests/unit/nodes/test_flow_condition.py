@@ -17,6 +17,10 @@ def test_one_value_goes_with_every_item() -> None:
     assert routed(["x"], [True, False, True]) == (["x", "x"], ["x"])
 
 
+def test_without_items_there_is_nothing_to_route() -> None:
+    assert routed(["a", "b"], []) == ([], [])
+
+
 def test_inputs_can_be_renamed_from_the_left() -> None:
     assert inputs_by_name("photo, , score", {"a": 1, "b": 1, "c": 1}) == {"photo": "a", "b": "b", "score": "c"}
 
