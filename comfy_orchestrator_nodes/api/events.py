@@ -34,7 +34,7 @@ _OWNERS = 256
 """Of how many runs it is remembered who queued them."""
 
 WATCH_S = 300.0
-"""How long a tab that asked for previews gets them unless it asks again: tabs are closed without a word."""
+"""How long a tab that listens is told unless it asks again: tabs are closed without a word."""
 
 Send = Callable[[str, dict[str, Any], "str | None"], None]
 """``send(event, data, client_id)``: to one client, or with None to all. Called on the server loop; must not block."""
@@ -42,7 +42,7 @@ Send = Callable[[str, dict[str, Any], "str | None"], None]
 
 @dataclass
 class _Watch:
-    """What one client wants previews of, and until when."""
+    """A client that listens: until when, and which jobs it wants previews of."""
 
     until: float
     jobs: set[str] = field(default_factory=set)
@@ -107,14 +107,14 @@ class BrowserEvents:
         self._tick_soon()
 
     def watch(self, client_id: str, *job_ids: str, everything: bool = False) -> None:
-        """Send a client previews of these jobs, or of all, for ``WATCH_S`` from now."""
+        """Tell a client what happens for ``WATCH_S`` from now, with previews of these jobs, or of all."""
         watch = self._watches.setdefault(client_id, _Watch(0.0))
         watch.until = self._clock() + WATCH_S
         watch.jobs.update(job_ids)
         watch.everything |= everything
 
     def claim(self, client_id: str, job_id: str) -> None:
-        """Send the client that submitted a job, which must not have ended yet, its previews until it has."""
+        """Send the client that submitted a job, which must not have ended yet, its previews while it listens."""
         self._claims.setdefault(job_id, set()).add(client_id)
 
     def unwatch(self, client_id: str) -> None:
@@ -187,26 +187,30 @@ class BrowserEvents:
 
     def _tick(self) -> None:
         self._timer = None
-        self._ticked_at = self._clock()
+        now = self._ticked_at = self._clock()
+        self._watches = {client: watch for client, watch in self._watches.items() if watch.until > now}
         self._send_changes()
         self._send_progress()
         self._send_previews()
         self._send_backends()
 
+    def _tell(self, event: str, data: dict[str, Any]) -> None:
+        """Send to every listening tab, and to no other: ComfyUI's front end warns of messages that nobody handles."""
+        for client in self._watches:
+            self._send(event, data, client)
+
     def _send_changes(self) -> None:
         changes, self._changes = self._changes, []
         if changes:
-            self._send("orchestrator.jobs", {"changes": changes}, None)
+            self._tell("orchestrator.jobs", {"changes": changes})
 
     def _send_progress(self) -> None:
         moved, self._moved = self._moved, {}
         jobs = [vars(self._progress[job_id]) for job_id in moved if job_id in self._progress]
         if jobs:
-            self._send("orchestrator.progress", {"jobs": [dict(job) for job in jobs]}, None)
+            self._tell("orchestrator.progress", {"jobs": [dict(job) for job in jobs]})
 
     def _send_previews(self) -> None:
-        now = self._clock()
-        self._watches = {client: watch for client, watch in self._watches.items() if watch.until > now}
         sent = 0
         for job_id in list(self._previews):
             if sent == PREVIEWS_PER_TICK:
@@ -224,9 +228,11 @@ class BrowserEvents:
 
     def _clients_of(self, job_id: str, run_id: str | None) -> list[str]:
         clients = {c for c, watch in self._watches.items() if watch.everything or job_id in watch.jobs}
-        clients |= self._claims.get(job_id, set())
+        wanted_by = set(self._claims.get(job_id, ()))
         owner = self._owners.get(run_id) if run_id is not None else None
-        return sorted(clients | {owner} if owner is not None else clients)
+        if owner is not None:
+            wanted_by.add(owner)
+        return sorted(clients | (wanted_by & self._watches.keys()))
 
     def _send_preview(self, preview: JobPreviewed, clients: list[str]) -> None:
         data = {
@@ -243,7 +249,7 @@ class BrowserEvents:
             return
         self._backends_changed = False
         shown = [BackendView.of(state).model_dump(mode="json") for state in self._service.registry.list()]
-        self._send("orchestrator.backends", {"backends": shown}, None)
+        self._tell("orchestrator.backends", {"backends": shown})
 
 
 def _described(change: JobChanged) -> dict[str, Any]:

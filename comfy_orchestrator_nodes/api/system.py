@@ -1,4 +1,4 @@
-"""About the orchestrator itself: is it ready, how are its backends, and who wants to see previews."""
+"""About the orchestrator itself: is it ready, how are its backends, and which browser tabs listen."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HealthList(View):
 
 
 class WatchBody(Body):
-    """Whose previews a browser tab wants to see."""
+    """Which previews a browser tab that listens wants to see."""
 
     jobs: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=1000)] = Field(
         default_factory=list, description="Ids of jobs."
@@ -78,15 +78,15 @@ async def get_health(call: Call) -> HealthList:
     return HealthList(backends=[HealthView.of(state) for state in call.service.registry.list()])
 
 
-async def watch_previews(call: Call, client_id: str, body: WatchBody) -> WatchView:
-    """Send previews to a browser tab for a while. It replaces what that tab asked for before."""
+async def listen(call: Call, client_id: str, body: WatchBody) -> WatchView:
+    """Tell a browser tab what happens for a while, with the previews it wants, in the place of what it asked before."""
     call.access.events.unwatch(client_id)
     call.access.events.watch(client_id, *body.jobs, everything=body.all)
     return WatchView(expires_in_s=WATCH_S)
 
 
-async def unwatch_previews(call: Call, client_id: str) -> Done:
-    """Send no more previews to a browser tab, apart from those of what it submitted."""
+async def stop_listening(call: Call, client_id: str) -> Done:
+    """Tell a browser tab nothing more, apart from the previews of what it submitted."""
     call.access.events.unwatch(client_id)
     return Done()
 
@@ -104,6 +104,6 @@ async def _counts(service: Service) -> CountsView:
 ROUTES = (
     Route("GET", "/status", get_status),
     Route("GET", "/health", get_health),
-    Route("PUT", "/previews/{client_id}", watch_previews),
-    Route("DELETE", "/previews/{client_id}", unwatch_previews),
+    Route("PUT", "/listeners/{client_id}", listen),
+    Route("DELETE", "/listeners/{client_id}", stop_listening),
 )

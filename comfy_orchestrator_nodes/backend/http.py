@@ -126,9 +126,11 @@ def ssl_setting(tls: TlsOptions) -> ssl.SSLContext | bool:
 class Http:
     """The HTTP side of one backend. Made on the loop that uses it; close it with ``aclose``.
 
+    A certificate file that cannot be read is told by every request instead: it may be there again tomorrow.
+
     Raises:
         InvalidUrl: the backend's base URL is unusable.
-        InvalidRequest: its credentials or certificate file are.
+        InvalidRequest: its credentials are.
     """
 
     def __init__(self, backend: Backend, timeouts: Timeouts, limits: Limits) -> None:
@@ -136,7 +138,7 @@ class Http:
         self.base_url = normalize_base_url(backend.base_url)
         self.timeouts = timeouts
         self.limits = limits
-        self.ssl = ssl_setting(backend.tls)
+        self._tls = backend.tls
         self.headers = {
             "User-Agent": USER_AGENT,
             # Lengths and limits are those of what arrives: nothing is decompressed on our side.
@@ -156,9 +158,16 @@ class Http:
 
         Cookies are not kept, environment proxies not used, and connections not limited: callers bound what is in
         flight, and waiting for a connection would look like an unreachable backend.
+
+        Raises:
+            BackendUnreachable: its certificate file cannot be used.
         """
+        try:
+            checked = ssl_setting(self._tls)
+        except InvalidRequest as error:
+            raise BackendUnreachable(self.name, str(error)) from error
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self.ssl),
+            connector=aiohttp.TCPConnector(limit=0, ssl=checked),
             headers=self.headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self.timeout(self.timeouts.control_s),

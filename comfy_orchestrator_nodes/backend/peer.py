@@ -118,7 +118,7 @@ class Peer:
         Raises:
             BackendError: why it does not stand after ``timeout_s``.
         """
-        if self._listener is None:
+        if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen(), name=f"socket of {self.backend.name}")
         if self._connected.is_set():
             return
@@ -167,6 +167,12 @@ class Peer:
             log.warning("%s may still run %s, which nobody waits for: %s", self.backend.name, prompt_id, error)
 
     async def _listen(self) -> None:
+        try:
+            await self._pass_on()
+        except BackendError as error:
+            self._failure = error
+
+    async def _pass_on(self) -> None:
         async for message in self.client.listen():
             self._note(message)
             prompt_id = getattr(message, "prompt_id", None)

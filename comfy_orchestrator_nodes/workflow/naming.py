@@ -33,6 +33,7 @@ def unique_names(namings: Sequence[Naming], taken: Iterable[str] = ()) -> list[s
     numbered where they do not (``seed``, ``seed_2``).
     """
     used = set(taken)
+    counters: Counter[str] = Counter()
     names = [""] * len(namings)
     for prominent in (True, False):
         group = [(i, naming) for i, naming in enumerate(namings) if naming.prominent is prominent]
@@ -42,7 +43,7 @@ def unique_names(namings: Sequence[Naming], taken: Iterable[str] = ()) -> list[s
             alone = bases[naming.base] == 1 and naming.base not in used
             distinct = naming.qualifier and pairs[naming.base, naming.qualifier] == 1
             wanted = naming.base if alone or not distinct else _qualified(naming)
-            names[index] = _free(wanted, used)
+            names[index] = _free(wanted, used, counters)
             used.add(names[index])
     return names
 
@@ -53,9 +54,12 @@ def _qualified(naming: Naming) -> str:
     return f"{naming.qualifier}_{naming.base}"
 
 
-def _free(wanted: str, used: set[str]) -> str:
-    candidate, number = wanted, 1
-    while candidate in used:
-        number += 1
+def _free(wanted: str, used: set[str], counters: Counter[str]) -> str:
+    """Return a name not in ``used``. ``counters`` keeps the last number tried, so that many alike cost no more each."""
+    if wanted not in used:
+        return wanted
+    while True:
+        number = counters[wanted] = max(counters[wanted], 1) + 1
         candidate = f"{wanted}_{number}"
-    return candidate
+        if candidate not in used:
+            return candidate

@@ -114,6 +114,8 @@ async def test_a_tab_hears_of_a_job_over_comfyuis_socket(session: aiohttp.Client
     async with session.post("/orchestrator/definitions", json=body, headers=OURS) as response:
         stored = await response.json()
     async with session.ws_connect("/ws?clientId=tab") as socket:
+        async with session.put("/orchestrator/listeners/tab", json={}, headers=OURS) as response:
+            assert response.status == 200
         job = {"definition": stored["id"], "cache": False, "client_id": "tab"}
         async with session.post("/orchestrator/jobs", json=job, headers=OURS) as response:
             submitted = await response.json()

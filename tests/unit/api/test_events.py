@@ -40,6 +40,7 @@ async def _told(outbox: Outbox, event: str, count: int = 1) -> list[dict[str, An
 async def test_a_flood_of_progress_becomes_few_messages_with_the_latest_of_each_job() -> None:
     outbox = Outbox()
     events = BrowserEvents(outbox.send)
+    events.watch("tab")
     started = time.monotonic()
     for step in range(1, 201):
         for job in range(20):
@@ -63,6 +64,7 @@ async def test_a_flood_of_progress_becomes_few_messages_with_the_latest_of_each_
 
 async def test_every_change_is_told_in_order(outbox: Outbox) -> None:
     events = BrowserEvents(outbox.send)
+    events.watch("tab")
     kinds = ["created", "placed", "accepted", "started", "faulted", "placed", "succeeded"]
     for kind in kinds:
         events(JobChanged(replace(JOB, status=JobStatus.RUNNING), kind, ATTEMPT if kind == "faulted" else None))
@@ -75,6 +77,7 @@ async def test_every_change_is_told_in_order(outbox: Outbox) -> None:
 
 async def test_progress_is_forgotten_when_the_attempt_ends(outbox: Outbox) -> None:
     events = BrowserEvents(outbox.send)
+    events.watch("tab")
     events(_progress("j1", 0.5))
     assert events.progress_of("j1") is not None
     events(JobChanged(JOB, "faulted", ATTEMPT))
@@ -87,6 +90,7 @@ async def test_progress_is_forgotten_when_the_attempt_ends(outbox: Outbox) -> No
 async def test_previews_go_only_to_those_who_asked_and_only_for_a_while(outbox: Outbox) -> None:
     clock = Clock()
     events = BrowserEvents(outbox.send, clock=clock)
+    events.watch("tab-of-j2", "j2")
     events(PREVIEW)
     events(_progress("j1", 0.1))
     await _told(outbox, "orchestrator.progress")
@@ -94,7 +98,6 @@ async def test_previews_go_only_to_those_who_asked_and_only_for_a_while(outbox: 
 
     events.watch("tab-of-j1", "j1")
     events.watch("tab-of-all", everything=True)
-    events.watch("tab-of-j2", "j2")
     clock.now += 1
     events(PREVIEW)
     previews = await _told(outbox, "orchestrator.preview", 2)
@@ -103,10 +106,26 @@ async def test_previews_go_only_to_those_who_asked_and_only_for_a_while(outbox: 
     assert previews[0]["media_type"] == "image/jpeg"
 
     clock.now += WATCH_S
+    events.watch("tab-of-j2", "j2")
     events(PREVIEW)
     events(_progress("j1", 0.2))
     await _told(outbox, "orchestrator.progress", 2)
     assert len(outbox.of("orchestrator.preview")) == 2
+    await events.detach()
+
+
+async def test_a_tab_that_does_not_listen_is_told_nothing(outbox: Outbox) -> None:
+    clock = Clock()
+    events = BrowserEvents(outbox.send, clock=clock)
+    events.watch("closed")
+    clock.now += WATCH_S
+    events.watch("tab")
+    events.claim("deaf", "j1")
+    events(JobChanged(JOB, "started"))
+    events(_progress("j1", 0.5))
+    events(PREVIEW)
+    await _told(outbox, "orchestrator.progress")
+    assert {client for _, _, client in outbox.sent} == {"tab"}
     await events.detach()
 
 
@@ -136,6 +155,7 @@ async def test_the_tab_that_queued_a_run_sees_its_previews(api: Api) -> None:
     stored = await api.ask("POST", "/definitions", definition(), status=201)
     gate = asyncio.Event()
     api.local.behave(until(gate))
+    await api.ask("PUT", "/listeners/tab-1", {})
     run = Run("run-1", RunStatus.RUNNING, 1.0, client_id="tab-1")
     ticket = await api.service.orchestrator.submit(Request(stored["id"], run=run))
     await api.until(f"/jobs/{ticket.job_id}", lambda found: found["status"] == "running")
@@ -150,6 +170,7 @@ async def test_the_tab_that_submitted_a_job_sees_its_previews(api: Api) -> None:
     stored = await api.ask("POST", "/definitions", definition(), status=201)
     gate = asyncio.Event()
     api.local.behave(until(gate))
+    await api.ask("PUT", "/listeners/tab-2", {})
     job = await api.ask("POST", "/jobs", {"definition": stored["id"], "client_id": "tab-2"}, status=201)
     await api.until(f"/jobs/{job['id']}", lambda found: found["status"] == "running")
     api.service.orchestrator.publish(replace(PREVIEW, job_id=job["id"]))
@@ -164,11 +185,12 @@ async def test_the_tab_that_submitted_a_job_sees_its_previews(api: Api) -> None:
 
 
 async def test_a_tab_asks_for_previews_and_takes_it_back(api: Api) -> None:
-    answer = await api.ask("PUT", "/previews/tab-3", {"jobs": ["j1"]})
+    answer = await api.ask("PUT", "/listeners/tab-3", {"jobs": ["j1"]})
     assert answer == {"expires_in_s": WATCH_S}
     api.service.orchestrator.publish(PREVIEW)
     await _told(api.outbox, "orchestrator.preview")
-    await api.ask("DELETE", "/previews/tab-3")
+    await api.ask("DELETE", "/listeners/tab-3")
+    await api.ask("PUT", "/listeners/other", {})
     api.service.orchestrator.publish(PREVIEW)
     api.service.orchestrator.publish(_progress("j1", 0.5))
     await _told(api.outbox, "orchestrator.progress")
@@ -176,6 +198,7 @@ async def test_a_tab_asks_for_previews_and_takes_it_back(api: Api) -> None:
 
 
 async def test_backends_are_told_whenever_one_changes(api: Api) -> None:
+    await api.ask("PUT", "/listeners/tab", {})
     before = len(api.outbox.of("orchestrator.backends"))
     added = await api.ask("POST", "/backends", {"name": "gone", "base_url": "http://127.0.0.1:9"}, status=201)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from comfy_orchestrator_nodes.backend.client import ComfyClient
 from comfy_orchestrator_nodes.backend.messages import Connected, Disconnected
 from comfy_orchestrator_nodes.domain import Backend, TlsOptions
-from comfy_orchestrator_nodes.errors import BackendUnreachable, InvalidRequest
+from comfy_orchestrator_nodes.errors import BackendUnreachable
 from tests.unit.backend.conftest import QUICK
 
 TLS = Path(__file__).parents[2] / "data" / "tls"
@@ -90,9 +90,10 @@ async def test_tls_to_a_plain_port_is_unreachable() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_an_unusable_authority_file_is_told_at_once(tmp_path: Path, content: str | None) -> None:
+async def test_an_unusable_authority_file_is_told_by_every_request(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(InvalidRequest, match="PEM"):
-        client_of("https://h", TlsOptions(ca_file=str(path)))
+    async with client_of("https://h", TlsOptions(ca_file=str(path))) as client:
+        with pytest.raises(BackendUnreachable, match="PEM"):
+            await client.ping()

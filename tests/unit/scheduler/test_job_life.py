@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from comfy_orchestrator_nodes.domain import Cause, Decision, JobStatus, Output, RunStatus
+from comfy_orchestrator_nodes.domain import (
+    Backend,
+    BackendStatus,
+    Cause,
+    Decision,
+    JobStatus,
+    Output,
+    RunStatus,
+    TlsOptions,
+)
 from comfy_orchestrator_nodes.errors import BindingFailed, Conflict, NotFound
 from comfy_orchestrator_nodes.orchestrator.jobs import Request
 from comfy_orchestrator_nodes.scheduler.updates import JobProgressed
@@ -335,6 +344,23 @@ async def test_a_job_whose_backend_is_away_when_the_master_comes_back_waits_for_
         assert job.status is JobStatus.SUCCEEDED
         assert len(await service.attempts.for_job(job.id)) == 1
     assert sum(fake.executions.values()) == 1
+
+
+async def test_a_certificate_file_that_disappeared_is_that_backends_problem_only(
+    tmp_path: Path, fake: FakeComfy
+) -> None:
+    folder, authority = tmp_path / "restarted", tmp_path / "ca.pem"
+    authority.write_text((Path(__file__).parents[2] / "data" / "tls" / "ca.pem").read_text())
+    async with open_service(folder, nowhere(), lambda _: None, clock=time.time, settings=QUICK) as service:
+        draft = Backend("", "private", "https://127.0.0.1:9", tls=TlsOptions(ca_file=str(authority)))
+        private = await service.registry.add(draft)
+    authority.unlink()
+    async with open_service(folder, nowhere(), lambda _: None, clock=time.time, settings=QUICK) as service:
+        again = Master(service)
+        await again.until(lambda: service.health.of(private.backend.id).status is BackendStatus.OFFLINE)
+        assert "PEM" in service.health.of(private.backend.id).last_error
+        await again.add(fake, "one")
+        assert (await again.run(await again.define())).status is JobStatus.SUCCEEDED
 
 
 async def test_a_run_of_one_job_ends_with_it(master: Master, fake: FakeComfy) -> None:
