@@ -99,7 +99,7 @@ def make_combo(node: Node, spec: InputSpec) -> Widget:
     widget = node.add_widget(Widget("combo", spec.name, combo_default(spec), choices=spec.choices))
     remote = spec.options.get("remote")
     if isinstance(remote, dict) and js.truthy(remote.get("refresh_button")):
-        node.add_widget(Widget("button", "refresh", "refresh"))
+        node.add_widget(Fixed("button", "refresh", "refresh"))
     if spec.controlled:
         add_control(node, spec, "randomize")
         add_filter(node, spec)
