@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 PLACEMENT_WAIT_S = 60.0
 """How long a job waits when every backend that could run it is away."""
 
+_NOT_YET = Refusal(
+    Reason.LAST_RESORT, "it is only used when no other backend can run the job, which is being found out"
+)
+
 STUCK_LOOK_S = 1.0
 """How often jobs that no backend can take are looked at again."""
 
@@ -324,7 +328,17 @@ class Backlog:
                 reason = self._qualifier.refusal(kind.needs, peer)
             if reason is not None:
                 refused[backend_id] = reason
+        if LOCAL_BACKEND_ID not in refused and any(self._undecided(peer, refused) for peer in self._farm):
+            refused[LOCAL_BACKEND_ID] = _NOT_YET
         return refused
+
+    def _undecided(self, peer: Peer, refused: Mapping[str, Refusal]) -> bool:
+        """Whether it is about to be known if a backend can take the jobs: before that the last resort is none."""
+        reason = refused.get(peer.backend.id)
+        if peer.backend.id == LOCAL_BACKEND_ID or (reason is not None and reason.reason is not Reason.UNKNOWN):
+            return False
+        status = self._health(peer.backend.id).status
+        return status is BackendStatus.UNKNOWN or (reason is not None and self._health(peer.backend.id).usable)
 
 
 def _by_choice(peer: Peer, selector: str, excluded: Collection[str]) -> Refusal | None:

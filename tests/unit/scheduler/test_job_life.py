@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from comfy_orchestrator_nodes.domain import (
+    LOCAL_BACKEND_ID,
     Backend,
     BackendStatus,
     Cause,
@@ -418,3 +419,21 @@ async def test_a_job_that_runs_on_while_the_master_is_down_is_taken_over_not_rep
 def _status(master: Master, job_id: str) -> JobStatus | None:
     live = [u for u in master.updates if getattr(getattr(u, "job", None), "id", None) == job_id]
     return live[-1].job.status if live else None  # type: ignore[union-attr]
+
+
+async def test_this_server_is_taken_only_once_it_is_known_that_no_other_can(
+    tmp_path: Path, fake: FakeComfy, other: FakeComfy
+) -> None:
+    here = Backend(LOCAL_BACKEND_ID, "This server", fake.url)
+    async with open_service(tmp_path / "own", here, lambda _: None, clock=time.time, settings=QUICK) as service:
+        own = Master(service)
+        await own.until(lambda: service.health.of(LOCAL_BACKEND_ID).status is BackendStatus.ONLINE)
+        definition = await own.define()
+        await service.registry.add(Backend("", "two", other.url))
+        job = await own.run(definition)
+        assert job.status is JobStatus.SUCCEEDED
+        assert fake.submissions == []
+        await other.stop()
+        await own.until(lambda: service.registry.list()[1].health.status is BackendStatus.OFFLINE)
+        assert (await own.run(definition)).status is JobStatus.SUCCEEDED
+        assert len(fake.submissions) == 1
