@@ -54,11 +54,7 @@ class BareClient:
     async def once(self, color: int) -> Pixels:
         """Run the prompt once and return its image, ``(1, H, W, 3)`` float32."""
         prompt_id = str(uuid.uuid4())
-        prompt = {
-            "1": {"class_type": "EmptyImage", "inputs": empty_image(color)},
-            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-        }
-        body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": self._client_id}
+        body = {"prompt": self.graph(color), "prompt_id": prompt_id, "client_id": self._client_id}
         async with self._session.post(f"{self._url}/prompt", json=body) as response:
             response.raise_for_status()
             await response.read()
@@ -70,6 +66,13 @@ class BareClient:
             data = await response.read()
         with Image.open(io.BytesIO(data)) as image:
             return (np.asarray(image.convert("RGB"), dtype=np.float32) / 255.0)[None]
+
+    def graph(self, color: int) -> dict[str, Any]:
+        """Return the prompt. Node 2 yields the image."""
+        return {
+            "1": {"class_type": "EmptyImage", "inputs": empty_image(color)},
+            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+        }
 
     async def _until_over(self, prompt_id: str) -> None:
         if self._messages is None:
