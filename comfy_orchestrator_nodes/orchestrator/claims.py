@@ -54,11 +54,19 @@ class Claims:
         return ticket
 
     def join(self, key: str, run_id: str) -> Ticket | None:
-        """Return a ticket for the live job that does this very work, or None if there is none to join."""
+        """Return a ticket for the job that does this very work, or None if there is none to join.
+
+        One that has succeeded can be joined until it is removed, which is when its result is in the cache.
+        """
         job_id = self._by_key.get(key)
-        if job_id is None or self._shared[job_id].done.done():
+        if job_id is None:
             return None
-        return self.claim(job_id, run_id)
+        done = self._shared[job_id].done
+        if not done.done():
+            return self.claim(job_id, run_id)
+        if done.cancelled() or done.result().status is not JobStatus.SUCCEEDED:
+            return None
+        return Ticket(self._new_id(), job_id, done, cached=True)
 
     def give_back(self, ticket: Ticket) -> bool:
         """Give up a ticket; return whether nobody waits for its job any more, which nobody can join from then on."""
@@ -75,7 +83,8 @@ class Claims:
             How many jobs the run waited for or had started, and those that nobody else waits for: to be cancelled.
             Where others do wait, only the run's own tickets end, as cancelled.
         """
-        affected = [s for s in self._shared.values() if s.job.run_id == run_id or run_id in _runs(s)]
+        live = [shared for shared in self._shared.values() if not shared.done.done()]
+        affected = [shared for shared in live if shared.job.run_id == run_id or run_id in _runs(shared)]
         orphans = []
         for shared in affected:
             if _runs(shared) <= {run_id}:

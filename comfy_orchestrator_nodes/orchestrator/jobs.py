@@ -345,7 +345,8 @@ class Orchestrator:
         done.add_done_callback(lambda future: self._ended(job, future))
 
     def _ended(self, job: Job, done: asyncio.Future[Job]) -> None:
-        self._claims.remove(job.id)
+        if done.cancelled() or done.result().status is not JobStatus.SUCCEEDED:
+            self._claims.remove(job.id)
         if done.cancelled():
             return
         task = asyncio.create_task(self._keep(done.result()), name=f"keep result of {job.id}")
@@ -354,8 +355,8 @@ class Orchestrator:
 
     async def _keep(self, job: Job) -> None:
         """Let go of a final job's inputs, keep its result for others, and end a run that was only this job."""
-        self._artifacts.release(job.id)
         try:
+            self._artifacts.release(job.id)
             if job.status is JobStatus.SUCCEEDED:
                 self._artifacts.lease(f"result of {job.id}", results_files(job.outputs), seconds=RESULT_LEASE_S)
                 if job.spec.use_cache:
@@ -364,6 +365,9 @@ class Orchestrator:
                 await self.end_run(job.run_id, _RUN_ENDS[job.status])
         except (StoreError, ValueLost) as error:
             log.warning("The result of job %s could not be kept for reuse: %s", job.id, error)
+        finally:
+            # Not before: whoever asks for the same work in between would neither join it nor find it in the cache.
+            self._claims.remove(job.id)
 
 
 def raise_failure(job: Job) -> None:

@@ -359,6 +359,17 @@ async def test_the_same_work_submitted_many_times_at_once_is_done_once(master: M
     assert sum(fake.executions.values()) == 1
 
 
+async def test_work_asked_for_again_at_the_moment_of_its_end_is_not_done_twice(master: Master, fake: FakeComfy) -> None:
+    await master.add(fake, "one")
+    definition = await master.define()
+    first = await master.run(definition, use_cache=True)
+    # Its result may not be in the cache yet.
+    again = await master.submit(definition, use_cache=True)
+    assert again.cached
+    assert (await master.end(again)).outputs == first.outputs
+    assert sum(fake.executions.values()) == 1
+
+
 async def test_without_the_cache_the_same_work_is_done_again(master: Master, fake: FakeComfy) -> None:
     await master.add(fake, "one")
     definition = await master.define()
