@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections import Counter
@@ -91,36 +90,66 @@ def test_a_master_that_is_killed_finds_its_running_jobs_again_and_repeats_nothin
     assert executions(peers) == {quick: 1, slow: 1}
 
 
-def test_two_masters_that_use_each_other_never_wait_for_each_other_for_ever(comfy_farm: Farm) -> None:
+@pytest.fixture(scope="module")
+def mutual(comfy_farm: Farm) -> tuple[Master, Master]:
+    """Two masters, each the other's only backend."""
     with_nodes(comfy_farm, "mutual-one", "mutual-two")
-    masters = [Master(instance) for instance in comfy_farm.with_pack("mutual-one", "mutual-two")]
-    first, second = masters
+    first, second = (Master(instance) for instance in comfy_farm.with_pack("mutual-one", "mutual-two"))
     first.register(second.instance)
     second.register(first.instance)
+    return first, second
+
+
+def held_meta_graph(master: Master) -> tuple[dict[str, Any], str]:
+    """Return a meta-graph that waits for a gate before it asks for another server, and the gate's name."""
+    gate = f"held-{uuid.uuid4().hex[:8]}"
+    inputs = {"workflow": master.define("Grey", _grey()), "backend": "auto", "parameters": "{}", "in_1": ["gate", 0]}
+    nodes = {
+        "empty": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 1}},
+        "gate": {"class_type": "OrchestratorTestGate", "inputs": {"image": ["empty", 0], "name": gate}},
+        "remote": {"class_type": "OrchestratorRemoteWorkflow", "inputs": {**inputs, "cache": False}},
+        "save": {"class_type": "SaveImage", "inputs": {"images": ["remote", 2], "filename_prefix": "kept"}},
+    }
+    return nodes, gate
+
+
+def assert_ended_well(master: Master, prompt_id: str) -> None:
+    """Wait for a prompt's end and look at what it saved."""
+    entry = master.wait(prompt_id)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
+    assert len(master.images(prompt_id, "save")) == 1
+
+
+def test_two_masters_that_use_each_other_never_wait_for_each_other_for_ever(mutual: tuple[Master, Master]) -> None:
     queued = []
-    for master in masters:
-        workflow = master.define("Grey", _grey())
-        held = f"held-{uuid.uuid4().hex[:8]}"
-        # Both queues are taken before either of them asks the other.
-        nodes = {"gate": {"class_type": "OrchestratorTestGate", "inputs": {"image": ["empty", 0], "name": held}}}
-        nodes["empty"] = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 1}}
-        parameters = json.dumps({})
-        inputs = {
-            "workflow": workflow,
-            "backend": "auto",
-            "parameters": parameters,
-            "in_1": ["gate", 0],
-            "cache": False,
-        }
-        nodes["remote"] = {"class_type": "OrchestratorRemoteWorkflow", "inputs": inputs}
-        nodes["save"] = {"class_type": "SaveImage", "inputs": {"images": ["remote", 2], "filename_prefix": "kept"}}
-        queued.append((master, master.queue(nodes), held))
-    for master, _, held in queued:
-        open_gate([master.instance], held)
+    for master in mutual:
+        nodes, gate = held_meta_graph(master)
+        queued.append((master, master.queue(nodes), gate))
+    # Both queues are taken before either of them asks the other.
+    for master, _, gate in queued:
+        open_gate([master.instance], gate)
     for master, prompt_id, _ in queued:
-        entry = master.wait(prompt_id)
-        assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
-        assert len(master.images(prompt_id, "save")) == 1
+        assert_ended_well(master, prompt_id)
+
+
+def test_a_job_that_comes_to_wait_behind_a_meta_graph_is_taken_back_and_runs_here(
+    mutual: tuple[Master, Master],
+) -> None:
+    first, second = mutual
+    ordinary = f"ordinary-{uuid.uuid4().hex[:8]}"
+    second.queue(gated(ordinary))
+    nodes, theirs = held_meta_graph(second)
+    meta_graph = second.queue(nodes)
+    nodes, ours = held_meta_graph(first)
+    open_gate([first.instance], ours)
+    queued = first.queue(nodes)
+    first.until(lambda: [a for j in first.jobs(queued) for a in j["attempts"] if a["status"] == "accepted"])
+    open_gate([second.instance], ordinary)
+    assert_ended_well(first, queued)
+    (job,) = first.jobs(queued)
+    assert [(a["failure"]["cause"], a["started_at"]) for a in job["attempts"]] == [("busy", None)]
+    open_gate([second.instance], theirs)
+    assert_ended_well(second, meta_graph)
 
 
 def _grey() -> dict[str, Any]:

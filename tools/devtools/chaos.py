@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 import time
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="the first; the others follow it")
     options = parser.parse_args(list(arguments))
+    logging.basicConfig(level=logging.ERROR)  # that backends come and go is the point
     deadline = time.monotonic() + 60.0 * options.minutes
     reports: list[Report] = []
     try:
