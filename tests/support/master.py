@@ -61,8 +61,13 @@ class Master:
 
     def refused(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
         """Queue a prompt that must be refused; return the refusal."""
+        return self.refusal_of(self.instance.url, prompt)
+
+    @staticmethod
+    def refusal_of(url: str, prompt: Mapping[str, Any]) -> dict[str, Any]:
+        """Queue a prompt on any ComfyUI that must refuse it; return the refusal."""
         request = urllib.request.Request(
-            f"{self.instance.url}/prompt",
+            f"{url}/prompt",
             data=json.dumps({"prompt": prompt}).encode(),
             headers={"Content-Type": "application/json"},
         )

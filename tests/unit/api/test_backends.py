@@ -46,6 +46,7 @@ async def test_a_backend_is_shown_with_what_it_has(api: Api) -> None:
 
 
 async def test_secrets_never_come_back(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    await api.ask("PUT", "/listeners/tab", {})
     async with FakeComfy() as fake:
         added = await api.add_backend(fake, credentials=CREDENTIALS)
         assert added["credentials"] == {
