@@ -272,7 +272,7 @@ class Scheduler:
             log.exception("Following job %s failed unexpectedly", live.state.job.id)
             message = f"The orchestrator itself failed: {error}. The log of the master holds the details."
             if attempt is not None:
-                await self.feed(live.state.job.id, Faulted(attempt.id, Failure(Cause.INTERNAL, message)))
+                await self.feed_or_abandon(live.state.job.id, Faulted(attempt.id, Failure(Cause.INTERNAL, message)))
 
     def _abandon(self, live: _Live, error: StoreError) -> None:
         """Tell whoever waits that the job cannot be stored; its rows stay as they are, for the next start."""
