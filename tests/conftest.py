@@ -8,6 +8,7 @@ pytest_plugins = ["tests.support.collection", "tests.support.farm"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="every seed and front end (tools/dev.py test --all)")
+    parser.addoption("--pictures", action="store_true", help="browser tests renew the screenshots in docs/images")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="two workflows on real servers: a master and two peers")
     demo.add_argument("--keep", action="store_true", help="leave it all running, until Ctrl-C")
     test = commands.add_parser("test", help="all checks and all tests; arguments for pytest choose tests instead")
-    test.add_argument("--all", action="store_true", help="the whole matrix, with the second front end")
+    test.add_argument("--all", action="store_true", help="the whole matrix")
     commands.add_parser("check", help="style, types, layers and unit tests")
     bench = commands.add_parser("bench", help="measure; each benchmark beside its floor")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
@@ -87,7 +87,8 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
     if options.command == "check":
         set_up(comfyui=False)
         return run_checks(checks())
-    set_up(comfyui=True, second_front_end=getattr(options, "all", False) or getattr(options, "second_front_end", False))
+    second = options.command == "test" or getattr(options, "second_front_end", False)
+    set_up(comfyui=True, second_front_end=second)
     if options.command == "test":
         return _test(matrix=options.all, pytest_arguments=extra)
     if options.command == "bench":

@@ -1,0 +1,238 @@
+"""ComfyUI's canvas in a real browser, worked with the mouse and the keyboard as a user does.
+
+Only looking is done by script; what changes the page goes through input events.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+VIEWPORT: ViewportSize = {"width": 1600, "height": 1000}
+TIMEOUT_MS = 60_000
+"""How long anything may take on a busy machine; most things take a few frames."""
+
+QUIET_SETTINGS: Mapping[str, Any] = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.InstalledVersion": "99.0.0",
+    "Comfy.Release.Status": "skipped",
+    "Comfy.Workflow.ShowMissingModelsWarning": False,
+    "Comfy.Workflow.ShowMissingNodesWarning": False,
+    "Comfy.Workflow.Persist": False,
+    "Comfy.VueNodes.AutoScaleLayout": False,
+    "Comfy.Minimap.Visible": False,
+}
+"""What a user who has used ComfyUI before has behind them: no tour, no news."""
+
+_READY = """
+() => {
+  const app = window.app ?? window.comfyAPI?.app?.app
+  return !!(app && app.canvas && (app.vueAppReady ?? true) && app.extensionManager
+    && Object.keys(window.LiteGraph?.registered_node_types ?? {}).includes('OrchestratorRemoteWorkflow'))
+}
+"""
+_GRAPH = """
+() => {
+  const app = window.app ?? window.comfyAPI.app.app
+  return (app.rootGraph ?? app.graph).nodes.map(node => ({
+    id: String(node.id), type: node.type, title: node.title,
+    inputs: (node.inputs ?? []).map(slot => ({
+      name: slot.name, label: slot.label ?? slot.name, type: String(slot.type), linked: slot.link != null,
+    })),
+    outputs: (node.outputs ?? []).map(slot => ({
+      name: slot.name, label: slot.label ?? slot.name, type: String(slot.type), linked: !!slot.links?.length,
+    })),
+    widgets: (node.widgets ?? []).map(widget => ({ name: widget.name, value: widget.value })),
+  }))
+}
+"""
+_SEARCH = re.compile("add a node|search nodes", re.IGNORECASE)
+_PLACES = """
+([id, side, index]) => {
+  const app = window.app ?? window.comfyAPI.app.app
+  const node = (app.rootGraph ?? app.graph).getNodeById(id) ?? (app.rootGraph ?? app.graph).getNodeById(Number(id))
+  const dot = document.querySelector(`[data-slot-key="${id}-${side}-${index}"]`)
+  if (dot) {
+    const box = dot.getBoundingClientRect()
+    return [box.x + box.width / 2, box.y + box.height / 2]
+  }
+  const position = side === 'in' ? node.getInputPos(index) : node.getOutputPos(index)
+  const { scale, offset } = app.canvas.ds
+  const box = app.canvas.canvas.getBoundingClientRect()
+  return [(position[0] + offset[0]) * scale + box.x, (position[1] + offset[1]) * scale + box.y]
+}
+"""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One input or output of a node as the canvas has it."""
+
+    name: str
+    label: str
+    type: str
+    linked: bool
+
+
+@dataclass(frozen=True)
+class CanvasNode:
+    """One node as the canvas has it."""
+
+    id: str
+    type: str
+    title: str
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
+    widgets: Mapping[str, Any]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run one Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Canvas:
+    """One open tab on a master."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.problems: list[str] = []
+        """What the page's scripts threw, and errors in which the pack is named."""
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", self._note)
+
+    def _note(self, message: Any) -> None:
+        if message.type == "error" and "orchestrator" in message.text.lower():
+            self.problems.append(message.text)
+
+    def open(self) -> None:
+        """Open the page, or open it again, and wait until the canvas takes input."""
+        self.page.goto(self.url, wait_until="domcontentloaded")
+        self.page.wait_for_function(_READY)
+        self.page.wait_for_function("() => !document.querySelector('.p-progressspinner, #splash-loader')")
+
+    def clear(self) -> None:
+        """Start with an empty canvas."""
+        self.page.evaluate(
+            "() => { const app = window.app ?? window.comfyAPI.app.app; (app.rootGraph ?? app.graph).clear();"
+            " app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; app.canvas.setDirty(true, true) }"
+        )
+
+    # --- looking
+
+    def nodes(self) -> list[CanvasNode]:
+        """Return the nodes of the root graph."""
+        return [
+            CanvasNode(
+                found["id"],
+                found["type"],
+                found["title"],
+                tuple(Slot(**slot) for slot in found["inputs"]),
+                tuple(Slot(**slot) for slot in found["outputs"]),
+                {widget["name"]: widget["value"] for widget in found["widgets"]},
+            )
+            for found in self.page.evaluate(_GRAPH)
+        ]
+
+    def node(self, node_id: str) -> CanvasNode:
+        """Return one node."""
+        return next(node for node in self.nodes() if node.id == node_id)
+
+    def prompt(self) -> dict[str, Any]:
+        """Return what Run would send: the graph in API format."""
+        text = self.page.evaluate(
+            "async () => JSON.stringify((await (window.app ?? window.comfyAPI.app.app).graphToPrompt()).output)"
+        )
+        prompt: dict[str, Any] = json.loads(text)
+        return prompt
+
+    # --- doing
+
+    def add_node(self, query: str, x: float, y: float) -> str:
+        """Add a node as users do: double-click on the empty canvas, type, choose; return its id."""
+        before = {node.id for node in self.nodes()}
+        search = self.page.get_by_placeholder(_SEARCH)
+        self._until_visible(search.first, lambda: self.page.mouse.dblclick(x, y))
+        search.first.fill(query)
+        found = self.page.locator("[role=option]").filter(has_text=query)
+        found.first.click()
+        self.page.wait_for_function(f"() => ({_GRAPH})().length > {len(before)}")
+        expect(search.first).to_be_hidden()
+        # Newer front ends hang the node on the pointer until the next click.
+        self.page.mouse.move(x, y)
+        self.page.mouse.click(x, y)
+        return next(node.id for node in self.nodes() if node.id not in before)
+
+    def _until_visible(self, wanted: Locator, act: Callable[[], None]) -> None:
+        """Do something again until it shows: a page on its way up drops what comes too early."""
+        deadline = time.monotonic() + TIMEOUT_MS / 1000
+        while True:
+            act()
+            try:
+                wanted.wait_for(state="visible", timeout=2_000)
+            except PlaywrightTimeout:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def connect(self, source: str, output: str, target: str, input_: str) -> None:
+        """Drag a link from an output to an input, both found by name or label."""
+        start = self.place(source, "out", _index(self.node(source).outputs, output))
+        end = self.place(target, "in", _index(self.node(target).inputs, input_))
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
+        mouse.move(*end, steps=4)
+        mouse.up()
+        self.page.wait_for_function(
+            "([id, index]) => { const app = window.app ?? window.comfyAPI.app.app;"
+            " const graph = app.rootGraph ?? app.graph;"
+            " const node = graph.getNodeById(id) ?? graph.getNodeById(Number(id));"
+            " return node.inputs[index]?.link != null }",
+            arg=[target, _index(self.node(target).inputs, input_)],
+        )
+
+    def place(self, node_id: str, side: str, index: int) -> tuple[float, float]:
+        """Return where a slot is on the page: ``side`` is ``in`` or ``out``."""
+        x, y = self.page.evaluate(_PLACES, [node_id, side, index])
+        return float(x), float(y)
+
+    def run(self) -> None:
+        """Press Run."""
+        self.page.get_by_role("button", name="Run", exact=True).first.click()
+
+
+def _index(slots: tuple[Slot, ...], name: str) -> int:
+    for index, slot in enumerate(slots):
+        if name in (slot.name, slot.label):
+            return index
+    raise AssertionError(f"there is no slot {name!r} among {[slot.label for slot in slots]}")
