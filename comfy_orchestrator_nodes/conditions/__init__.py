@@ -5,6 +5,7 @@
 """
 
 from .condition import Condition, compile_condition
+from .reference import Entry, Reference, reference
 from .values import FIELDS, Fields, Plain
 
-__all__ = ["FIELDS", "Condition", "Fields", "Plain", "compile_condition"]
+__all__ = ["FIELDS", "Condition", "Entry", "Fields", "Plain", "Reference", "compile_condition", "reference"]

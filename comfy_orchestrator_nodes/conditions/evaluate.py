@@ -1,34 +1,89 @@
-"""A tree and values into a result. Every operation checks its operands, so no Python method of a value is reachable."""
+"""A tree and values into results. Every operation checks its operands, so no Python method of a value is reachable."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import EvaluationFailed
-from .functions import FUNCTIONS, METHODS, WrongValue, comparable, kind_of, number, sized, truth
-from .problems import did_you_mean, failed
+from .functions import FUNCTIONS, METHODS, RANKINGS, WrongValue, comparable, kind_of, number, sized, truth
+from .problems import did_you_mean, failed, of_item
 from .tree import Arithmetic, Call, Choice, Comparison, Field, Index, ListOf, Literal, Logic, Name, Node, Unary
 from .values import FIELDS, MAX_BITS, MAX_NESTING, Fields, Item
 
 MAX_EXPONENT = 256
 
 
-def evaluate(tree: Node, values: Mapping[str, Item], source: str) -> Item:
-    """Return the result of an expression.
+class Evaluation:
+    """One expression over a row of items. What ranks them is computed once, when it is first asked for."""
 
-    Raises:
-        EvaluationFailed: it has none for these values.
-    """
-    result: Item = _Evaluation(values, source).of(tree)
-    return result
+    def __init__(self, tree: Node, columns: Mapping[str, Sequence[Item]], count: int, source: str) -> None:
+        """Prepare it.
+
+        Args:
+            tree: the expression.
+            columns: for each input its values, one for each item or one for all.
+            count: how many items there are.
+            source: the expression's text, for errors.
+        """
+        self._tree = tree
+        self._columns = columns
+        self._count = count
+        self._source = source
+        self._ranks: dict[int, list[int]] = {}
+
+    def result(self, index: int) -> Item:
+        """Return the result for an item.
+
+        Raises:
+            EvaluationFailed: it has none; ``item`` tells for which item, where there are several.
+        """
+        return self._of(self._tree, index)
+
+    def rank(self, call: Call, index: int) -> int:
+        """Return the place of an item among all by the call's first argument: 1 is the highest, the earlier wins ties.
+
+        Raises:
+            EvaluationFailed: there is no score for an item.
+        """
+        # The position in the text tells the calls of one expression apart.
+        ranks = self._ranks.get(call.position)
+        if ranks is None:
+            scores = [self._score(call, item) for item in range(self._count)]
+            ranks = [0] * self._count
+            for place, item in enumerate(sorted(range(self._count), key=lambda item: (-scores[item], item)), 1):
+                ranks[item] = place
+            self._ranks[call.position] = ranks
+        return ranks[index]
+
+    def _score(self, call: Call, index: int) -> int | float:
+        found = self._of(call.arguments[0], index)
+        try:
+            score = number(found)
+        except WrongValue as problem:
+            error = failed(self._source, call.position, f"{call.function} {problem}")
+            raise of_item(error, index, self._count) from None
+        if score != score:
+            error = failed(self._source, call.position, f"{call.function} needs a number with an order, not nan")
+            raise of_item(error, index, self._count)
+        return score
+
+    def _of(self, node: Node, index: int) -> Item:
+        values = {name: column[index] if len(column) > 1 else column[0] for name, column in self._columns.items()}
+        try:
+            result: Item = _ItemEvaluation(values, self._source, self, index).of(node)
+        except EvaluationFailed as error:
+            raise of_item(error, index, self._count) from None
+        return result
 
 
-class _Evaluation:
-    def __init__(self, values: Mapping[str, Item], source: str) -> None:
+class _ItemEvaluation:
+    def __init__(self, values: Mapping[str, Item], source: str, row: Evaluation, index: int) -> None:
         self._values = values
         self._source = source
+        self._row = row
+        self._item = index
         self._of: Mapping[type, Callable[[Any], Any]] = {
             Literal: lambda node: node.value,
             Name: lambda node: self._values[node.name],
@@ -56,14 +111,13 @@ class _Evaluation:
             raise failed(self._source, node.position, f"has no result: {error}") from None
 
     def _field(self, node: Field) -> Any:
-        value = self._values[node.name]
+        value = self.of(node.target)
+        name = node.target.name if isinstance(node.target, Name) else "the element"
         if not isinstance(value, Fields):
-            raise WrongValue(f"{node.name} is {kind_of(value)} here and has no field {node.field!r}")
-        known = FIELDS.get(value.kind, ())
+            raise WrongValue(f"{name} is {kind_of(value)} here and has no field {node.field!r}")
+        known = FIELDS.get(value.kind, {})
         if node.field not in known:
-            raise WrongValue(
-                f"{node.name} is {value.kind} here and has no {node.field!r}{did_you_mean(node.field, known)}"
-            )
+            raise WrongValue(f"{name} is {value.kind} here and has no {node.field!r}{did_you_mean(node.field, known)}")
         return value.field(node.field)
 
     def _unary(self, node: Unary) -> Any:
@@ -101,6 +155,9 @@ class _Evaluation:
         return result
 
     def _call(self, node: Call) -> Any:
+        if node.function in RANKINGS and not node.method:
+            extra = [self.of(argument) for argument in node.arguments[1:]]
+            return RANKINGS[node.function](self._row.rank(node, self._item), *extra)
         arguments = [self.of(argument) for argument in node.arguments]
         return (METHODS if node.method else FUNCTIONS)[node.function].run(*arguments)
 

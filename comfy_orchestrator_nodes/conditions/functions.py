@@ -18,18 +18,22 @@ class WrongValue(Exception):
 
 @dataclass(frozen=True)
 class Function:
-    """How many values it takes, and what it does with them."""
+    """How many values it takes, what it does with them, and how that is told to people."""
 
     count: range
     run: Callable[..., Plain]
+    usage: str
+    help: str
 
 
 @dataclass(frozen=True)
 class Method:
-    """How many values it takes in its brackets, and what it does with the text and them."""
+    """How many values it takes in its brackets, what it does with the text and them, and how that is told."""
 
     extra: range
     run: Callable[..., Plain]
+    usage: str
+    help: str
 
 
 def kind_of(value: object) -> str:
@@ -169,32 +173,60 @@ def _on_text(method: Callable[..., Plain]) -> Callable[..., Plain]:
     return lambda *values: method(*(text(value) for value in values))
 
 
+def _best(rank: int, count: Any = 1) -> bool:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise WrongValue("best keeps a whole number of items, such as best(a.sharpness, 3)")
+    return rank <= int(count)
+
+
+RANKINGS: Mapping[str, Callable[..., Plain]] = {"best": _best, "rank": lambda rank: rank}
+"""Functions whose first argument is computed for all items: what they make of the rank of the item at hand."""
+
+
+def _needs_items(*_: Any) -> Plain:
+    raise WrongValue("needs the other items")
+
+
 FUNCTIONS: Mapping[str, Function] = {
-    "len": Function(range(1, 2), _length),
-    "min": Function(MANY, lambda *values: min(_several(values))),
-    "max": Function(MANY, lambda *values: max(_several(values))),
-    "sum": Function(range(1, 2), _sum),
-    "abs": Function(range(1, 2), lambda value: abs(number(value))),
-    "round": Function(range(1, 3), _round),
-    "any": Function(range(1, 2), lambda values: any(truth(value) for value in list_of(values))),
-    "all": Function(range(1, 2), lambda values: all(truth(value) for value in list_of(values))),
-    "sorted": Function(range(1, 2), lambda values: sorted(comparable(list_of(values)))),
-    "int": Function(range(1, 2), _int),
-    "float": Function(range(1, 2), _float),
-    "str": Function(range(1, 2), _str),
-    "matches": Function(range(2, 3), _matches),
+    "abs": Function(range(1, 2), lambda value: abs(number(value)), "abs(x)", "the number without its sign"),
+    "all": Function(
+        range(1, 2), lambda values: all(truth(value) for value in list_of(values)), "all(list)", "whether all are true"
+    ),
+    "any": Function(
+        range(1, 2), lambda values: any(truth(value) for value in list_of(values)), "any(list)", "whether one is true"
+    ),
+    "best": Function(
+        range(1, 3), _needs_items, "best(x, n)", "whether this is one of the n items (1 if left out) with the highest x"
+    ),
+    "float": Function(range(1, 2), _float, "float(x)", "a number or text as a number with a fraction"),
+    "int": Function(range(1, 2), _int, "int(x)", "a number or text as a whole number, cut off"),
+    "len": Function(range(1, 2), _length, "len(x)", "how many elements or characters"),
+    "matches": Function(
+        range(2, 3), _matches, "matches(text, pattern)", "whether a regular expression occurs in the text"
+    ),
+    "max": Function(MANY, lambda *values: max(_several(values)), "max(x, y, …)", "the largest, also of one list"),
+    "min": Function(MANY, lambda *values: min(_several(values)), "min(x, y, …)", "the smallest, also of one list"),
+    "rank": Function(
+        range(1, 2), _needs_items, "rank(x)", "the place of this item by x among all: 1 has the highest x"
+    ),
+    "round": Function(range(1, 3), _round, "round(x, digits)", "rounded, to whole numbers if digits are left out"),
+    "sorted": Function(
+        range(1, 2), lambda values: sorted(comparable(list_of(values))), "sorted(list)", "the list in rising order"
+    ),
+    "str": Function(range(1, 2), _str, "str(x)", "a number as a text"),
+    "sum": Function(range(1, 2), _sum, "sum(list)", "the sum of numbers"),
 }
 
 METHODS: Mapping[str, Method] = {
-    "lower": Method(range(1), _on_text(str.lower)),
-    "upper": Method(range(1), _on_text(str.upper)),
-    "strip": Method(range(2), _on_text(str.strip)),
-    "startswith": Method(range(1, 2), _on_text(str.startswith)),
-    "endswith": Method(range(1, 2), _on_text(str.endswith)),
-    "find": Method(range(1, 2), _on_text(str.find)),
-    "count": Method(range(1, 2), _on_text(str.count)),
-    "isdigit": Method(range(1), _on_text(str.isdigit)),
-    "isalpha": Method(range(1), _on_text(str.isalpha)),
-    "replace": Method(range(2, 3), _replace),
-    "split": Method(range(2), _split),
+    "count": Method(range(1, 2), _on_text(str.count), "count(part)", "how often the part occurs"),
+    "endswith": Method(range(1, 2), _on_text(str.endswith), "endswith(part)", "whether it ends so"),
+    "find": Method(range(1, 2), _on_text(str.find), "find(part)", "where the part begins, from 0; -1 if nowhere"),
+    "isalpha": Method(range(1), _on_text(str.isalpha), "isalpha()", "whether there are only letters"),
+    "isdigit": Method(range(1), _on_text(str.isdigit), "isdigit()", "whether there are only digits"),
+    "lower": Method(range(1), _on_text(str.lower), "lower()", "in small letters"),
+    "replace": Method(range(2, 3), _replace, "replace(old, new)", "with every old replaced by new"),
+    "split": Method(range(2), _split, "split(separator)", "the list of its parts; between spaces if nothing is given"),
+    "startswith": Method(range(1, 2), _on_text(str.startswith), "startswith(part)", "whether it begins so"),
+    "strip": Method(range(2), _on_text(str.strip), "strip(characters)", "without spaces, or those characters, around"),
+    "upper": Method(range(1), _on_text(str.upper), "upper()", "in capital letters"),
 }

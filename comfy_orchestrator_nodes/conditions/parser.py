@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
+from ..errors import InvalidExpression
 from .functions import FUNCTIONS, METHODS
 from .lexer import Token, tokens
-from .problems import did_you_mean, invalid
+from .problems import invalid, unknown
 from .tree import Arithmetic, Call, Choice, Comparison, Field, Index, ListOf, Literal, Logic, Name, Node, Unary, walk
 from .values import FIELDS, MAX_BITS
 
@@ -207,17 +208,13 @@ class _Parser:
             raise invalid(self._source, name.position, "expected a name after the dot")
         if self._at("("):
             if name.text not in METHODS:
-                raise invalid(
-                    self._source, name.position, f"texts have no method {name.text!r}{did_you_mean(name.text, METHODS)}"
-                )
+                raise self._unknown(name, f"texts have no method {name.text!r}", METHODS)
             return Call(dot.position, name.text, (target, *self._arguments(METHODS[name.text].extra)), method=True)
-        if not isinstance(target, Name):
-            raise invalid(self._source, dot.position, f"only an input has fields such as {name.text!r}")
+        if not isinstance(target, (Name, Index)):
+            raise invalid(self._source, dot.position, f"only inputs and elements have fields such as {name.text!r}")
         if name.text not in _ALL_FIELDS:
-            raise invalid(
-                self._source, name.position, f"nothing has a field {name.text!r}{did_you_mean(name.text, _ALL_FIELDS)}"
-            )
-        return Field(name.position, target.name, name.text)
+            raise self._unknown(name, f"nothing has a field {name.text!r}", _ALL_FIELDS)
+        return Field(name.position, target, name.text)
 
     def _atom(self) -> Node:
         token = self._take()
@@ -252,15 +249,17 @@ class _Parser:
     def _word(self, token: Token) -> Node:
         if self._at("("):
             if token.text not in FUNCTIONS:
-                hint = did_you_mean(token.text, FUNCTIONS)
-                raise invalid(self._source, token.position, f"there is no function {token.text!r}{hint}")
+                raise self._unknown(token, f"there is no function {token.text!r}", FUNCTIONS)
             return Call(token.position, token.text, self._arguments(FUNCTIONS[token.text].count))
         if token.text in self._names:
             return Name(token.position, token.text)
         if token.text in FUNCTIONS:
             raise invalid(self._source, token.position, f"{token.text} is a function: write {token.text}(…)")
-        hint = did_you_mean(token.text, self._names) if self._names else "; no input is connected"
-        raise invalid(self._source, token.position, f"no input is named {token.text!r}{hint}")
+        nothing = "" if self._names else "; no input is connected"
+        raise self._unknown(token, f"no input is named {token.text!r}{nothing}", self._names)
+
+    def _unknown(self, name: Token, reason: str, known: Collection[str]) -> InvalidExpression:
+        return unknown(self._source, name.position, reason, name.text, known)
 
     def _arguments(self, allowed: range) -> tuple[Node, ...]:
         opening = self._take()

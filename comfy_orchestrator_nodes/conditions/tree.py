@@ -25,10 +25,10 @@ class Name:
 
 @dataclass(frozen=True)
 class Field:
-    """``name.field``: something measured of an input."""
+    """``target.field``: something measured of an input, or told by an element of a list."""
 
     position: int
-    name: str
+    target: Node
     field: str
 
 
@@ -115,6 +115,8 @@ def children(node: Node) -> tuple[Node, ...]:
         return node.items
     if isinstance(node, Unary):
         return (node.operand,)
+    if isinstance(node, Field):
+        return (node.target,)
     if isinstance(node, Arithmetic):
         return node.left, node.right
     if isinstance(node, (Comparison, Logic)):

@@ -20,14 +20,43 @@ MAX_NESTING = 8
 
 INFO = "JOB_INFO"
 
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "IMAGE": ("width", "height", "count", "channels", "mean", "std", "brightness", "sharpness", "is_blank"),
-    "MASK": ("width", "height", "count", "coverage"),
-    "LATENT": ("width", "height", "count"),
-    "AUDIO": ("duration_s", "rms"),
-    INFO: ("elapsed_s", "backend", "attempts", "failed", "cached", "cause", "index"),
+FIELDS: Mapping[str, Mapping[str, str]] = {
+    "IMAGE": {
+        "width": "in pixels",
+        "height": "in pixels",
+        "count": "images in the batch",
+        "channels": "3, or 4 with alpha",
+        "mean": "of all channels, 0 to 1",
+        "std": "standard deviation of all channels",
+        "brightness": "as seen (BT.709), 0 to 1",
+        "sharpness": "variance of the Laplacian; below about 100 looks soft",
+        "is_blank": "no two values differ by more than 1/255",
+    },
+    "MASK": {
+        "width": "in pixels",
+        "height": "in pixels",
+        "count": "masks in the batch",
+        "coverage": "the part that is masked, 0 to 1",
+    },
+    "LATENT": {
+        "width": "in cells, 8 pixels each for most models",
+        "height": "in cells, 8 pixels each for most models",
+        "count": "latents in the batch",
+    },
+    "AUDIO": {"duration_s": "in seconds", "rms": "loudness; 0 is silence"},
+    INFO: {
+        "elapsed_s": "seconds from submit to end",
+        "backend": "the name of the server",
+        "attempts": "how many were needed",
+        "failed": "whether there is no result",
+        "cached": "whether an earlier result was reused",
+        "cause": "why it failed",
+        "index": "which item, from 0",
+        "node": "the id of the node that dropped the item",
+        "source": "the id of the node whose items index counts",
+    },
 }
-"""What can be asked of a value, by its type."""
+"""What can be asked of a value, by its type, and what it is."""
 
 
 class Fields(ABC):

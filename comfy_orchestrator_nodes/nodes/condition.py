@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..conditions import Condition as Compiled
 from ..conditions import compile_condition
-from ..errors import EvaluationFailed, InvalidRequest, OrchestratorError
-from ..flow.words import EXPRESSION_INPUTS, ROUTED, routed_value
+from ..errors import OrchestratorError
+from ..flow.routing import VALUES, inputs_by_name, routed
+from ..flow.words import EXPRESSION_INPUTS, ROUTED
 from .any_type import ANY
 from .host import Host
 from .io import CATEGORY
-from .items import item, item_count
+from .items import item_count
 from .measure import measurable
 
-_VALUES = tuple(routed_value(number) for number in range(1, ROUTED + 1))
 _BRANCHES = tuple(f"{branch}_{number}" for number in range(1, ROUTED + 1) for branch in ("true", "false"))
-_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def build(host: Host) -> type:
@@ -40,7 +38,7 @@ def build(host: Host) -> type:
         def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
             """Declare the inputs."""
             routed = {
-                name: (ANY, {"tooltip": "A value to route; it may be used in the expression too."}) for name in _VALUES
+                name: (ANY, {"tooltip": "A value to route; it may be used in the expression too."}) for name in VALUES
             }
             asked = {name: (ANY, {"tooltip": "A value for the expression."}) for name in EXPRESSION_INPUTS}
             tooltip = "Such as: a.width < 1024 and not a.is_blank. The help page tells the whole language."
@@ -73,7 +71,7 @@ def build(host: Host) -> type:
             count = item_count(inputs)
             asked = {name: inputs[slot] for name, slot in by_name.items()}
             result = await asyncio.to_thread(evaluated, condition, asked, count)
-            return (result, *(branch for name in _VALUES for branch in self._routed(name, inputs.get(name), result)))
+            return (result, *(branch for name in VALUES for branch in self._routed(name, inputs.get(name), result)))
 
         def _routed(
             self, name: str, values: Sequence[Any] | None, result: Sequence[bool]
@@ -89,51 +87,16 @@ def build(host: Host) -> type:
     return Condition
 
 
-def routed(values: Sequence[Any], result: Sequence[bool]) -> tuple[list[Any], list[Any]]:
-    """Return the values of the true and of the false items, in order; one value serves every item."""
-    if not result:
-        return [], []
-    spread = list(values) * len(result) if len(values) == 1 else list(values)
-    pairs = list(zip(spread, result, strict=True))
-    return [value for value, holds in pairs if holds], [value for value, holds in pairs if not holds]
-
-
 def evaluated(condition: Compiled, lists: Mapping[str, Sequence[Any]], count: int) -> list[bool]:
     """Return whether the condition holds for each item. Blocks: run it in a thread.
 
     Raises:
         EvaluationFailed: it has no result for an item; the message says for which.
     """
-    measured = {name: [measurable(value) for value in values] for name, values in lists.items()}
-    results: list[bool] = []
-    for index in range(count):
-        values = item(measured, index)
-        try:
-            results.append(condition.holds(values))
-        except EvaluationFailed as error:
-            if count == 1:
-                raise
-            raise EvaluationFailed(f"Item {index}: {error.message}", item=index, **error.details()) from None
-    return results
-
-
-def inputs_by_name(names: str, connected: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names that an expression may use, each with the input it stands for.
-
-    Raises:
-        InvalidRequest: the renaming is unusable.
-    """
-    given = [name.strip() for name in names.split(",")] if names.strip() else []
-    if len(given) > len(EXPRESSION_INPUTS):
-        raise InvalidRequest(f"There are {len(EXPRESSION_INPUTS)} inputs to name, not {len(given)}.")
-    renamed = {slot: given[n] if n < len(given) and given[n] else slot for n, slot in enumerate(EXPRESSION_INPUTS)}
-    unusable = [name for name in renamed.values() if not _NAME.fullmatch(name)]
-    if unusable:
-        raise InvalidRequest(f"{unusable[0]!r} is no name: use letters, digits and _, and begin with a letter.")
-    by_name = {renamed[slot]: slot for slot in EXPRESSION_INPUTS if slot in connected}
-    if len(set(renamed.values())) < len(renamed) or any(name in _VALUES for name in renamed.values()):
-        raise InvalidRequest(f"The names {names!r} name two inputs alike.")
-    return {**by_name, **{slot: slot for slot in _VALUES if slot in connected}}
+    # One object for each value, whatever it is called, so that what is measured of it is measured once.
+    measured = {id(value): measurable(value) for values in lists.values() for value in values}
+    columns = {name: [measured[id(value)] for value in values] for name, values in lists.items()}
+    return condition.holds_for_each(columns, count)
 
 
 def _one(value: Any) -> Any:

@@ -12,11 +12,11 @@ from comfy_orchestrator_nodes.conditions.functions import FUNCTIONS, METHODS
 from comfy_orchestrator_nodes.errors import InvalidExpression
 
 PAGE = (Path(__file__).parents[3] / "docs" / "conditions.md").read_text(encoding="utf-8")
-EXAMPLES, MISTAKE = (block.strip() for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL))
+RANKINGS, EXAMPLES, MISTAKE = (block.strip() for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL))
 NAMES = {"a", "brightness_wanted", "info", "labels", "failed", "seed"}
 
 
-@pytest.mark.parametrize("example", EXAMPLES.splitlines())
+@pytest.mark.parametrize("example", [*RANKINGS.splitlines(), *EXAMPLES.splitlines()])
 def test_every_example_can_be_read(example: str) -> None:
     compile_condition(example, NAMES)
 

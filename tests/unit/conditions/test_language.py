@@ -106,6 +106,13 @@ def test_a_list_of_failures_can_be_counted() -> None:
     assert value("len(failed) > 1", failed=[{"index": 1, "cause": "x"}, {"index": 2, "cause": "y"}]) is True
 
 
+def test_an_element_of_a_list_is_asked_for_its_facts() -> None:
+    failed = [{"index": 1, "cause": "out of memory"}, {"index": 2, "cause": "y"}]
+    assert value("'memory' in failed[0].cause and failed[-1].index == 2", failed=failed) is True
+    with pytest.raises(EvaluationFailed, match="the element is a number here and has no field 'cause'"):
+        value("a[0].cause", a=[1])
+
+
 def test_every_documented_field_is_known_to_the_parser() -> None:
     for fields in FIELDS.values():
         for field in fields:
@@ -150,7 +157,7 @@ def test_an_image_itself_is_neither_true_nor_false() -> None:
         ("len(a, b)", 3, "takes 1 values in brackets, not 2"),
         ("a(1)", 0, "no function 'a'"),
         ("(a)(1)", 3, "only functions and text methods"),
-        ("'x'.width", 3, "only an input has fields"),
+        ("'x'.width", 3, "only inputs and elements have fields"),
         ("a @ b", 2, "'@' means nothing"),
         ("--a", 1, "two signs"),
     ],
@@ -160,6 +167,20 @@ def test_a_mistake_is_told_with_its_place_and_what_was_meant(text: str, position
         compile_condition(text, {"a", "b", "score"})
     assert told in str(refused.value)
     assert refused.value.details()["position"] == position
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "suggestion"),
+    [("scor > 1", "scor", "score"), ("a.wdith > 1", "wdith", "width"), ("zzz", "zzz", None), ("a >", "", None)],
+)
+def test_a_mistake_tells_an_editor_what_to_mark_and_what_to_offer(
+    text: str, marked: str, suggestion: str | None
+) -> None:
+    with pytest.raises(InvalidExpression) as refused:
+        compile_condition(text, {"a", "b", "score"})
+    details = refused.value.details()
+    assert text[details["position"] :][: details["length"]] == marked
+    assert details["suggestion"] == suggestion
 
 
 @pytest.mark.parametrize(

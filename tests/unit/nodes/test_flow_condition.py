@@ -6,7 +6,8 @@ import pytest
 
 from comfy_orchestrator_nodes.conditions import compile_condition
 from comfy_orchestrator_nodes.errors import EvaluationFailed, InvalidRequest
-from comfy_orchestrator_nodes.nodes.condition import evaluated, inputs_by_name, routed
+from comfy_orchestrator_nodes.flow.routing import inputs_by_name, routed
+from comfy_orchestrator_nodes.nodes.condition import evaluated
 
 
 def test_values_go_where_their_item_goes() -> None:
