@@ -61,11 +61,11 @@ class Extension:
 
     def __init__(self, server: PromptServer) -> None:
         self._server = server
-        self._publisher = Publisher()
+        self._events = BrowserEvents(server.send_sync)
+        self._publisher = Publisher(self._events.library_changed)
         self._stack = AsyncExitStack()
         self._lock: StoreLock | None = None
         self.crossing = Crossing(server.loop, model_management.processing_interrupted)
-        self._events = BrowserEvents(server.send_sync)
         self.access = Access(__version__, self._events)
         self._starting = server.loop.create_task(self._start(), name="orchestrator start")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt
 
 from ..domain import Definition, Output, Parameter
+from ..orchestrator.choices import Choice
 from ..workflow.fragments import Refusal
 from ..workflow.inspect import Inspection
 from .backend_schemas import Name, Notes, Tags
@@ -272,6 +274,30 @@ class PreflightView(View):
     definition: str
     version: int
     backends: list[BackendPreflight]
+
+
+class ChoiceView(View):
+    """One value that can be chosen."""
+
+    value: Any
+    backends: list[str] = Field(description="Ids of the backends that offer it; empty where none could be asked.")
+
+
+class ChoicesView(View):
+    """What can be chosen now for each parameter that takes one of a list, by its name."""
+
+    definition: str
+    version: int
+    choices: dict[str, list[ChoiceView]]
+
+    @classmethod
+    def of(cls, definition: Definition, offered: Mapping[str, Sequence[Choice]]) -> ChoicesView:
+        """Return choices as they are shown."""
+        shown = {
+            name: [ChoiceView(value=choice.value, backends=list(choice.backend_ids)) for choice in choices]
+            for name, choices in offered.items()
+        }
+        return cls(definition=definition.id, version=definition.version, choices=shown)
 
 
 def _summary(definition: Definition) -> dict[str, Any]:

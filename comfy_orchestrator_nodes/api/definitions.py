@@ -8,6 +8,7 @@ from typing import Any
 
 from ..domain import Definition, JobSpec
 from ..errors import BackendError, Conflict, InvalidRequest, NotFound
+from ..orchestrator.choices import offered
 from ..orchestrator.describe import described
 from ..service import Service
 from ..workflow.exposure import check_definition
@@ -15,6 +16,7 @@ from ..workflow.graph import check_prompt, class_type
 from ..workflow.inspect import Inspection, inspect
 from .definition_schemas import (
     BackendPreflight,
+    ChoicesView,
     ContentBody,
     DefinitionBody,
     DefinitionList,
@@ -117,6 +119,12 @@ async def preflight_definition(call: Call, definition_id: str, query: VersionQue
     return PreflightView(definition=definition.id, version=definition.version, backends=list(answers))
 
 
+async def list_choices(call: Call, definition_id: str, query: VersionQuery) -> ChoicesView:
+    """List what can be chosen for the parameters that take one of a list: what the reachable backends offer now."""
+    definition = await call.service.library.version(definition_id, query.version)
+    return ChoicesView.of(definition, await offered(definition, call.service.farm))
+
+
 async def _preflight(service: Service, spec: JobSpec, backend_id: str) -> BackendPreflight:
     peer = service.registry.peer(backend_id)
     name = peer.backend.name
@@ -159,4 +167,5 @@ ROUTES = (
     Route("POST", "/definitions/{definition_id}/roll-back", roll_back_definition, (NotFound, InvalidRequest)),
     Route("POST", "/definitions/{definition_id}/duplicate", duplicate_definition, (NotFound,), status=201),
     Route("GET", "/definitions/{definition_id}/preflight", preflight_definition, (NotFound, InvalidRequest)),
+    Route("GET", "/definitions/{definition_id}/choices", list_choices, (NotFound,)),
 )

@@ -69,6 +69,7 @@ class BrowserEvents:
         self._changes: list[dict[str, Any]] = []
         self._previews: dict[str, JobPreviewed] = {}
         self._backends_changed = False
+        self._library_changed = False
         self._watches: dict[str, _Watch] = {}
         self._claims: dict[str, set[str]] = {}
         """Live job to the clients that submitted it."""
@@ -104,6 +105,11 @@ class BrowserEvents:
     def backends_changed(self) -> None:
         """Tell soon that a backend was added, edited, removed or changed its status. Fits ``open_service``."""
         self._backends_changed = True
+        self._tick_soon()
+
+    def library_changed(self) -> None:
+        """Tell soon that a definition was stored, renamed or deleted. Fits ``Publisher``."""
+        self._library_changed = True
         self._tick_soon()
 
     def watch(self, client_id: str, *job_ids: str, everything: bool = False) -> None:
@@ -193,6 +199,7 @@ class BrowserEvents:
         self._send_progress()
         self._send_previews()
         self._send_backends()
+        self._send_library()
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:
         """Send to every listening tab, and to no other: ComfyUI's front end warns of messages that nobody handles."""
@@ -250,6 +257,13 @@ class BrowserEvents:
         self._backends_changed = False
         shown = [BackendView.of(state).model_dump(mode="json") for state in self._service.registry.list()]
         self._tell("orchestrator.backends", {"backends": shown})
+
+    def _send_library(self) -> None:
+        if not self._library_changed or self._service is None:
+            return
+        self._library_changed = False
+        definitions = self._service.publisher.current.definitions.values()
+        self._tell("orchestrator.library", {"versions": {one.id: one.version for one in definitions}})
 
 
 def _described(change: JobChanged) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -25,13 +25,20 @@ class Snapshot:
 class Publisher:
     """Holds the present snapshot. Written on the server loop, read from any thread (one reference: no lock needed)."""
 
-    def __init__(self) -> None:
+    def __init__(self, definitions_changed: Callable[[], None] = lambda: None) -> None:
+        """Make it with nothing known.
+
+        Args:
+            definitions_changed: called on the server loop whenever the library was published anew.
+        """
         self.current = Snapshot()
+        self._definitions_changed = definitions_changed
 
     def definitions(self, definitions: tuple[Definition, ...]) -> None:
         """Publish the library anew."""
         by_id = MappingProxyType({definition.id: definition for definition in definitions})
         self.current = replace(self.current, ready=True, definitions=by_id)
+        self._definitions_changed()
 
     def backends(self, backends: tuple[Backend, ...]) -> None:
         """Publish the registry anew."""

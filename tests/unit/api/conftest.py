@@ -17,6 +17,7 @@ from comfy_orchestrator_nodes.api import Access, BrowserEvents, add_routes
 from comfy_orchestrator_nodes.api.guard import HEADER, HEADER_VALUE
 from comfy_orchestrator_nodes.domain import LOCAL_BACKEND_ID
 from comfy_orchestrator_nodes.health import ProbeTimes
+from comfy_orchestrator_nodes.orchestrator.snapshot import Publisher
 from comfy_orchestrator_nodes.service import Service, Settings, open_service
 from tests.fakes.fake_comfy import FakeComfy
 
@@ -145,6 +146,7 @@ async def api(http: Client, access: Access, outbox: Outbox, tmp_path: Path) -> A
             lambda name: None,
             clock=time.time,
             settings=settings,
+            publisher=Publisher(access.events.library_changed),
             backends_changed=access.events.backends_changed,
         ) as service,
     ):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.fake_comfy import FakeComfy
+from tests.fakes.node_classes import NodeClass
 from tests.unit.api.conftest import IMAGE, WIDTH, Api, definition, prompt
 
 
@@ -135,3 +136,40 @@ async def test_preflight_says_for_each_backend_what_it_lacks(api: Api) -> None:
     assert [(m["kind"], m["class_type"]) for m in by_name["poor"]["missing"]] == [("node_class", "EmptyImage")]
     assert by_name["gone"]["able"] is None
     assert by_name["gone"]["problem"]["code"] == "backend_unreachable"
+
+
+async def test_choices_are_those_of_all_backends_and_say_whose(api: Api) -> None:
+    async with FakeComfy() as other, FakeComfy() as gone:
+        api.local.classes["Loader"] = _loader("base.safetensors", "xl\\big.safetensors")
+        other.classes["Loader"] = _loader("xl/big.safetensors", "only-there.safetensors")
+        peer = await api.add_backend(other, "other")
+        await api.add_backend(gone, "gone")
+        await gone.stop()
+        stored = await api.ask("POST", "/definitions", _loading(), status=201)
+
+        found = await api.ask("GET", f"/definitions/{stored['id']}/choices")
+
+    assert found["choices"] == {
+        "model": [
+            {"value": "base.safetensors", "backends": ["local"]},
+            {"value": "xl\\big.safetensors", "backends": ["local", peer["id"]]},
+            {"value": "only-there.safetensors", "backends": [peer["id"]]},
+        ]
+    }
+
+
+async def test_choices_that_nobody_can_be_asked_for_are_the_recorded_ones(api: Api) -> None:
+    stored = await api.ask("POST", "/definitions", _loading(), status=201)
+    found = await api.ask("GET", f"/definitions/{stored['id']}/choices")
+    assert found["choices"] == {"model": [{"value": "recorded.safetensors", "backends": []}]}
+
+
+def _loader(*names: str) -> NodeClass:
+    info = {"input": {"required": {"name": [list(names), {}]}}, "output": ["IMAGE"], "output_name": ["IMAGE"]}
+    return NodeClass(info, lambda _values, _files: [])
+
+
+def _loading() -> dict[str, object]:
+    loading = {"1": {"class_type": "Loader", "inputs": {"name": "recorded.safetensors"}}}
+    model = {"name": "model", "type": "COMBO", "node_id": "1", "input_name": "name"}
+    return definition(prompt=loading, parameters=[{**model, "choices": ["recorded.safetensors"]}])

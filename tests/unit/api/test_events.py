@@ -207,3 +207,11 @@ async def test_backends_are_told_whenever_one_changes(api: Api) -> None:
         return any(b["id"] == added["id"] and b["status"] == "offline" for m in told for b in m["backends"])
 
     await api.outbox.wait_for(offline)
+
+
+async def test_a_change_of_the_library_is_told(api: Api) -> None:
+    api.access.events.watch("tab")
+    stored = await api.ask("POST", "/definitions", definition(), status=201)
+    await api.outbox.wait_for(lambda: {"versions": {stored["id"]: 1}} in api.outbox.of("orchestrator.library"))
+    await api.ask("DELETE", f"/definitions/{stored['id']}")
+    await api.outbox.wait_for(lambda: {"versions": {}} in api.outbox.of("orchestrator.library"))
