@@ -40,9 +40,8 @@ async def offered(definition: Definition, farm: Farm) -> dict[str, tuple[Choice,
 
 
 async def _infos(peer: Peer, classes: set[str]) -> dict[str, NodeInfo]:
-    known = classes & peer.capabilities.node_classes if peer.capabilities is not None else classes
     try:
-        return await peer.infos.many(known)
+        return await peer.infos.many(classes)
     except BackendError:
         return {}
 
