@@ -213,8 +213,17 @@ def _locate(name: FileName) -> Path | None:
     return path if path.is_file() and path.is_relative_to(Path(root).resolve()) else None
 
 
+def _tell_of_missing_front_end() -> None:
+    if not (Path(__file__).resolve().parents[1] / "web" / "orchestrator.js").is_file():
+        log.warning(
+            "ComfyUI Orchestrator: the nodes work, but their front end is not built. Run 'python install.py' in the "
+            "pack's folder (it needs Node.js 20.19 or newer), then reload the browser."
+        )
+
+
 def load() -> tuple[dict[str, type], dict[str, str]]:
     """Start the extension on ComfyUI's server; return its node classes and their display names."""
+    _tell_of_missing_front_end()
     server = PromptServer.instance
     extension = Extension(server)
     add_routes(server.routes, extension.access)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..domain import Attempt, AttemptStatus, Job, JobStatus
 from ..orchestrator.jobs import Request, Ticket
 from ..scheduler.updates import JobUpdate
 from ..service import Service
+
+Decode = Callable[[Job], Mapping[str, Any]]
+"""Returns the native values of a job that succeeded, by output. Called in a thread."""
+
+DECODED_AT_ONCE = 2
+"""More would gain little and make the threads of this server's own work wait for Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,8 @@ class Outcome:
     """How one item ended."""
 
     job: Job
+    natives: Mapping[str, Any]
+    """The values by output, as ComfyUI's nodes take them; empty unless the job succeeded."""
     attempts: tuple[Attempt, ...]
     backend: str
     """The name of the backend that made the result, or of the last one that failed to; empty if there was none."""
@@ -43,18 +52,21 @@ class Updates:
         return taken
 
 
-async def run_batch(service: Service, requests: Sequence[Request], updates: Updates) -> list[Outcome]:
+async def run_batch(service: Service, requests: Sequence[Request], updates: Updates, decode: Decode) -> list[Outcome]:
     """Run every request and return the outcomes in order, failures included.
 
-    The first job that fails under ``on_failure: fail`` or ``ask`` (and is not dropped) ends the wait for the others:
-    their tickets are given back. So are all when this is cancelled.
+    Results are decoded as they come, while other jobs still run. The first job that fails under ``on_failure: fail`` or
+    ``ask`` (and is not dropped) ends the wait for the others: their tickets are given back. So are all when this is
+    cancelled.
 
     Raises:
         NotFound, BindingFailed, StoreError: a request could not be submitted.
+        ValueLost, UnsupportedValue: a result could not be decoded.
     """
     orchestrator = service.orchestrator
     tickets: list[Ticket] = []
     mine: set[str] = set()
+    taking = _Taking(service, decode)
 
     def note(update: JobUpdate) -> None:
         job_id = update.job.id if hasattr(update, "job") else update.job_id
@@ -68,13 +80,14 @@ async def run_batch(service: Service, requests: Sequence[Request], updates: Upda
             ticket = await orchestrator.submit(request)
             mine.add(ticket.job_id)
             tickets.append(ticket)
-        await _until_settled(tickets, requests)
-        return [await _outcome(service, ticket) for ticket in tickets if ticket.done.done()]
+        await _until_settled(tickets, taking)
+        return [await taking.outcome(ticket) for ticket in tickets if ticket.done.done()]
     except asyncio.CancelledError:
         by = "an interrupt of the prompt"
         raise
     finally:
         unsubscribe()
+        taking.stop()
         for ticket in tickets:
             if not ticket.done.done():
                 await orchestrator.give_back(ticket, by)
@@ -88,18 +101,51 @@ def fails_node(job: Job) -> bool:
     return not dropped and job.spec.on_failure != "drop"
 
 
-async def _until_settled(tickets: Sequence[Ticket], requests: Sequence[Request]) -> None:
-    open_ = {ticket.done for ticket in tickets}
+async def _until_settled(tickets: Sequence[Ticket], taking: _Taking) -> None:
+    """Wait until every job has ended, or one that fails the node has."""
+    waiting = {ticket.done: ticket for ticket in tickets}
+    open_ = set(waiting)
     while open_:
         done, open_ = await asyncio.wait(open_, return_when=asyncio.FIRST_COMPLETED)
         if any(future.cancelled() or fails_node(future.result()) for future in done):
             return
+        for future in done:
+            taking.begin(waiting[future])
 
 
-async def _outcome(service: Service, ticket: Ticket) -> Outcome:
-    job = ticket.done.result()
-    attempts = await service.attempts.for_job(job.id)
-    last = next((a for a in reversed(attempts) if a.status is AttemptStatus.SUCCEEDED), None)
-    last = last or (attempts[-1] if attempts else None)
-    backend = service.farm.name(last.backend_id) if last is not None else ""
-    return Outcome(job, attempts, backend, ticket.cached)
+class _Taking:
+    """Turns ended jobs into outcomes, a few at a time."""
+
+    def __init__(self, service: Service, decode: Decode) -> None:
+        self._service = service
+        self._decode = decode
+        self._gate = asyncio.Semaphore(DECODED_AT_ONCE)
+        self._tasks: dict[str, asyncio.Task[Outcome]] = {}
+
+    def begin(self, ticket: Ticket) -> asyncio.Task[Outcome]:
+        """Take the outcome of a job that has ended, unless that was begun before."""
+        task = self._tasks.get(ticket.id)
+        if task is None:
+            task = self._tasks[ticket.id] = asyncio.create_task(self._take(ticket), name=f"take {ticket.job_id}")
+        return task
+
+    async def outcome(self, ticket: Ticket) -> Outcome:
+        return await self.begin(ticket)
+
+    def stop(self) -> None:
+        for task in self._tasks.values():
+            if not task.cancel() and not task.cancelled():
+                # Of several that failed only one is told; asyncio would complain of the others.
+                task.exception()
+
+    async def _take(self, ticket: Ticket) -> Outcome:
+        job = ticket.done.result()
+        natives: Mapping[str, Any] = {}
+        async with self._gate:
+            attempts = await self._service.attempts.for_job(job.id)
+            if job.status is JobStatus.SUCCEEDED:
+                natives = await asyncio.to_thread(self._decode, job)
+        last = next((a for a in reversed(attempts) if a.status is AttemptStatus.SUCCEEDED), None)
+        last = last or (attempts[-1] if attempts else None)
+        backend = self._service.farm.name(last.backend_id) if last is not None else ""
+        return Outcome(job, natives, attempts, backend, ticket.cached)

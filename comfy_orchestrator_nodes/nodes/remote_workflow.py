@@ -178,12 +178,12 @@ class _Task:
         view = ProgressView(self._host, self._execution, count)
         service = self._host.service()
         outcomes = await self._host.crossing.run(
-            run_batch(service, requests, updates), meanwhile=lambda: view.show(updates.take())
+            run_batch(service, requests, updates, self._decoded), meanwhile=lambda: view.show(updates.take())
         )
         if any(_found_no_backend(outcome.job) for outcome in outcomes) and self._may_run_here():
             # Nobody can take it any more; above all not those whose meta-graphs may wait for this server's queue.
             return self._expanded(count, links)
-        return await self._finished(outcomes)
+        return self._finished(outcomes)
 
     # --- where
 
@@ -273,20 +273,21 @@ class _Task:
 
     # --- results
 
-    async def _finished(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    def _decoded(self, job: Job) -> dict[str, Any]:
+        artifacts = self._host.service().artifacts
+        return {name: decode(job.outputs[name], artifacts) for name in self._slots.wanted}
+
+    def _finished(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for outcome in outcomes:
             if fails_node(outcome.job):
                 raise_failure(outcome.job)
         kept = [(index, o) for index, o in enumerate(outcomes) if not _failed(o.job)]
-        service = self._host.service()
         outputs: list[Any] = []
         for output in self._slots.outputs:
             if output.name not in self._slots.wanted:
                 outputs.append([self._host.blocker(None)])
                 continue
-            values = [o.job.outputs[output.name] for _, o in kept]
-            natives = [await asyncio.to_thread(decode, value, service.artifacts) for value in values]
-            outputs.append(natives or [self._host.blocker(None)])
+            outputs.append([o.natives[output.name] for _, o in kept] or [self._host.blocker(None)])
         index = [index for index, _ in kept]
         info = [_info(o) for _, o in kept]
         ui = {"orchestrator": [{"job_id": o.job.id, **_info(o)} for o in outcomes]}

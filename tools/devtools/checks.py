@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.devtools.front_end import environment, npm
 from tools.devtools.paths import ROOT, VENV, venv_python
 
 
@@ -32,10 +31,10 @@ def checks(root: Path = ROOT) -> list[Check]:
         Check("unit tests", (python, "-m", "pytest", "-q", "tests/unit")),
     ]
     if (root / "js" / "package.json").is_file():
-        npm = shutil.which("npm") or "npm"
         found += [
-            Check("typescript", (npm, "--prefix", "js", "run", "--silent", "typecheck")),
-            Check("vitest", (npm, "--prefix", "js", "run", "--silent", "test")),
+            Check("typescript", npm("run", "--silent", "typecheck")),
+            Check("eslint", npm("run", "--silent", "lint")),
+            Check("vitest", npm("run", "--silent", "test")),
         ]
     return found
 
@@ -61,7 +60,7 @@ def _run(check: Check, root: Path) -> tuple[int, str]:
         done = subprocess.run(
             check.command,
             cwd=root,
-            env={**os.environ, "PYTHONUTF8": "1"},
+            env={**environment(), "PYTHONUTF8": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tools.devtools.failure import DevError
+from tools.devtools.front_end import set_up_front_end
 from tools.devtools.lock import exclusive
 from tools.devtools.paths import DEV, ROOT, VENV, venv_python
 from tools.devtools.project import read_requirements, string_list, without
@@ -40,11 +41,12 @@ class ComfyUI:
 
 
 def set_up(*, comfyui: bool, second_front_end: bool = False, out: TextIO = sys.stderr) -> None:
-    """Make everything that is missing. Without ``comfyui`` only the environment of tests and checks."""
+    """Make everything that is missing. Without ``comfyui`` only what tests and checks need, and the front end."""
     waiting = "  another dev.py is setting up; waiting for it …"
     with exclusive(DEV / "setup.lock", lambda: print(waiting, file=out, flush=True)):
         steps = Steps(stamps=DEV / "stamps", log=DEV / "logs" / "setup.log", out=out)
         _project_environment(steps)
+        set_up_front_end(steps)
         if comfyui and "COMFYUI_PATH" not in os.environ:
             _comfyui_source(steps)
             _comfyui_environment(steps)

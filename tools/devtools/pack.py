@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tools.devtools.failure import DevError
 from tools.devtools.paths import PACK_NAME, ROOT
+from tools.devtools.project import string_list
 from tools.devtools.steps import remove_tree
 
 
@@ -39,14 +40,20 @@ def install_pack(custom_nodes: Path, install: Install) -> None:
 def published_files(repository: Path) -> list[Path]:
     """Return the files, relative to ``repository``, that the registry's archive of its present state would hold.
 
-    These are all that git tracks or would add, without those that .comfyignore names.
+    These are all that git tracks or would add, without those that .comfyignore names, and what pyproject.toml includes
+    although git ignores it.
 
     Raises:
         DevError: it is not a git working tree.
     """
     there = _git_files(repository, "--exclude-standard")
     left_out = _git_files(repository, "--ignored", f"--exclude-from={repository / '.comfyignore'}")
-    return [Path(name) for name in sorted(there - left_out) if (repository / name).is_file()]
+    return [Path(name) for name in sorted((there - left_out) | _included(repository)) if (repository / name).is_file()]
+
+
+def _included(repository: Path) -> set[str]:
+    toml = repository / "pyproject.toml"
+    return set(string_list(toml.read_text(encoding="utf-8"), "tool.comfy", "includes")) if toml.is_file() else set()
 
 
 def _git_files(repository: Path, *options: str) -> set[str]:

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -53,6 +53,8 @@ class Steps:
     log: Path
     out: TextIO
     ran: list[str] = field(default_factory=list)
+    environment: Mapping[str, str] | None = None
+    """What commands see; this process's own if None."""
 
     def run(self, name: str, title: str, made_from: str, made: Path, action: Callable[[], None]) -> None:
         """Run ``action`` unless the stamp ``name`` says it was done from ``made_from`` and ``made`` still exists."""
@@ -83,7 +85,9 @@ class Steps:
             log.write(f"$ {' '.join(words)}\n".encode())
             log.flush()
             begin = log.tell()
-            code = subprocess.call(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            code = subprocess.call(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self.environment
+            )
             log.seek(begin)
             output = log.read().decode(errors="replace")
         if code:

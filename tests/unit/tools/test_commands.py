@@ -57,7 +57,7 @@ def test_the_front_end_is_checked_where_there_is_one(tmp_path: Path) -> None:
     before = [check.name for check in checks(tmp_path)]
     (tmp_path / "js").mkdir()
     (tmp_path / "js" / "package.json").touch()
-    assert [check.name for check in checks(tmp_path)] == [*before, "typescript", "vitest"]
+    assert [check.name for check in checks(tmp_path)] == [*before, "typescript", "eslint", "vitest"]
 
 
 def test_an_old_python_is_refused_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:

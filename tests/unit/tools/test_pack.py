@@ -20,6 +20,15 @@ def test_published_files_are_what_git_would_track_without_what_comfyignore_names
     assert published_files(tmp_path) == [Path("__init__.py"), Path("pack/tests/kept.py")]
 
 
+def test_what_git_ignores_and_pyproject_includes_is_published(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text("/built.js\n")
+    (tmp_path / ".comfyignore").write_text("/.gitignore\n/.comfyignore\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.comfy]\nincludes = ["built.js", "not-there.js"]\n')
+    (tmp_path / "built.js").touch()
+    assert published_files(tmp_path) == [Path("built.js"), Path("pyproject.toml")]
+
+
 def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DevError, match="git cannot list"):
         published_files(tmp_path)

@@ -1,0 +1,17 @@
+import { backendsApi, type BackendsApi } from './backends'
+import { createHttp, type Fetch, type Http } from './http'
+import { jobsApi, type JobsApi } from './jobs'
+import { systemApi, type SystemApi } from './system'
+
+/** The orchestrator's routes by noun. `http` is for nouns that live with the view that uses them. */
+export interface Client {
+  readonly http: Http
+  readonly backends: BackendsApi
+  readonly jobs: JobsApi
+  readonly system: SystemApi
+}
+
+export function createClient(fetch: Fetch): Client {
+  const http = createHttp(fetch)
+  return { http, backends: backendsApi(http), jobs: jobsApi(http), system: systemApi(http) }
+}

@@ -1,0 +1,67 @@
+import type { Host } from '@/host/host'
+
+import type { SystemApi, WantedPreviews } from './system'
+
+/** How much of its time a registration has left when it is renewed. */
+const RENEW_AT_RATIO = 0.5
+const RETRY_MS = 5_000
+
+/** Keeps this tab registered for messages, under whatever id its socket has now. */
+export interface Listening {
+  /** Register now: at the start, and after the socket was lost. Rejects when the server refuses. */
+  begin(): Promise<void>
+  /** Ask for previews beside those of what this tab submitted. */
+  want(previews: WantedPreviews): void
+  end(): void
+}
+
+export function createListening(host: Host, system: SystemApi): Listening {
+  let wanted: WantedPreviews = {}
+  let timer: ReturnType<typeof setTimeout> | undefined
+  /** The id it was last asked for, whether or not the server agreed: a refusal is retried by the clock alone. */
+  let asked: string | null = null
+
+  async function begin(): Promise<void> {
+    clearTimeout(timer)
+    const clientId = host.clientId()
+    if (clientId === null) {
+      renewIn(RETRY_MS)
+      return
+    }
+    asked = clientId
+    try {
+      const { expires_in_s } = await system.listen(clientId, wanted)
+      renewIn(expires_in_s * 1000 * RENEW_AT_RATIO)
+    } catch (error) {
+      renewIn(RETRY_MS)
+      throw error
+    }
+  }
+
+  function renewIn(ms: number): void {
+    clearTimeout(timer)
+    timer = setTimeout(() => void renew(), ms)
+  }
+
+  function renew(): Promise<void> {
+    return begin().catch(() => undefined) // a retry is scheduled; what is lost meanwhile is told by the connection
+  }
+
+  const stop = host.on('status', () => {
+    // Each greeting of the server tells the socket's id, which may be another one after a reconnect.
+    if (host.clientId() !== asked) void renew()
+  })
+
+  return {
+    begin,
+    want(previews) {
+      wanted = previews
+      void renew()
+    },
+    end() {
+      stop()
+      clearTimeout(timer)
+      if (asked !== null) void system.stopListening(asked).catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import type { ComfyApi, ComfyApp, Graph, SidebarTab, ToastMessage } from './comfy'
+
+/** ComfyUI's front end as the rest of this extension sees it, whatever its version. */
+export interface Host {
+  readonly app: ComfyApp
+  readonly api: ComfyApi
+  /** The graph that everything else is in; null before the canvas exists. */
+  rootGraph(): Graph | null
+  /** The graph that the canvas shows now: the root, or a subgraph the user has entered. */
+  shownGraph(): Graph | null
+  /** The id of this tab's socket, or null as long as the server has not greeted it. */
+  clientId(): string | null
+  /** The language the user has chosen, such as `en` or `zh`. */
+  locale(): string
+  setting(id: string): unknown
+  setSetting(id: string, value: unknown): void
+  toast(message: ToastMessage): void
+  addSidebarTab(tab: SidebarTab): void
+  /** Show a sidebar tab; does nothing when it is shown. */
+  openSidebarTab(id: string): void
+  runCommand(id: string): void
+  /** Call back for each message of this type; returns how to stop. The detail is foreign: check it. */
+  on(type: string, listener: (detail: unknown) => void): () => void
+}
+
+export function createHost(app: ComfyApp, api: ComfyApi): Host {
+  const manager = () => app.extensionManager
+  const setting = (id: string): unknown => manager()?.setting?.get(id)
+  return {
+    app,
+    api,
+    rootGraph: () => app.rootGraph ?? app.graph ?? null,
+    shownGraph: () => app.canvas?.graph ?? app.rootGraph ?? app.graph ?? null,
+    clientId: () => api.clientId ?? api.initialClientId ?? null,
+    locale() {
+      const chosen = setting('Comfy.Locale')
+      return typeof chosen === 'string' && chosen !== '' ? chosen : navigator.language
+    },
+    setting,
+    setSetting(id, value) {
+      manager()?.setting?.set(id, value)
+    },
+    toast(message) {
+      const shown = manager()?.toast
+      if (shown) shown.add(message)
+      else console.info(`[Orchestrator] ${message.summary}`, message.detail ?? '')
+    },
+    addSidebarTab(tab) {
+      manager()?.registerSidebarTab(tab)
+    },
+    openSidebarTab(id) {
+      const tabs = manager()?.sidebarTab
+      if (tabs?.activeSidebarTabId === id) return
+      tabs?.toggleSidebarTab?.(id)
+    },
+    runCommand(id) {
+      manager()?.command?.execute(id)
+    },
+    on(type, listener) {
+      const handler = (event: Event) => listener(event instanceof CustomEvent ? event.detail : undefined)
+      api.addEventListener(type, handler)
+      return () => api.removeEventListener(type, handler)
+    },
+  }
+}

@@ -1,0 +1,12 @@
+import { ref, type Ref } from 'vue'
+
+/** Which view is shown; commands, nodes and views lead the user from one to another with it. */
+export interface Navigation {
+  readonly view: Ref<string>
+  /** What a view was asked to show when it was opened, such as the id of a job; the view takes and clears it. */
+  readonly target: Ref<string | null>
+}
+
+export function createNavigation(first: string): Navigation {
+  return { view: ref(first), target: ref(null) }
+}
