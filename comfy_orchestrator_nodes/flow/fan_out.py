@@ -15,6 +15,7 @@ from .words import WAYS
 
 BATCH, LIST, LINES, JSON, SEEDS, GRID = "batch", "list", "lines", "json", "seeds", "grid"
 SOURCES = (BATCH, LIST, LINES, JSON, SEEDS, GRID)
+OF_TEXT = (LINES, JSON, GRID)
 
 MAX_ITEMS = 10_000
 SEEDS_END = 1 << 64
@@ -27,6 +28,23 @@ class Items:
 
     values: Sequence[Any]
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def made(source: str, value: Sequence[Any], text: Sequence[str], seed: int, seeds: int) -> Items:
+    """Return the items of every source but batches.
+
+    Raises:
+        InvalidRequest: there are none to make of this, or too many.
+    """
+    if source == LIST:
+        return from_list(value)
+    if source == LINES:
+        return from_lines(text)
+    if source == JSON:
+        return from_json(text)
+    if source == SEEDS:
+        return from_seeds(seed, seeds)
+    return from_grid(text)
 
 
 def from_list(values: Sequence[Any]) -> Items:

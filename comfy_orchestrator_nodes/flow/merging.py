@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Arrival:
         Raises:
             InvalidRequest: the values do not fit the items that took this branch.
         """
-        return cls(name, root, tuple(place.of(values, name)), place.failed)
+        return cls(name, root, tuple(place.of(values, name, root)), place.failed)
 
     @classmethod
     def nothing(cls, name: str, root: str | None, place: Place) -> Arrival:
@@ -47,15 +47,34 @@ def in_item_order(arrivals: Sequence[Arrival]) -> list[Any]:
 
 
 def all_failed(arrivals: Sequence[Arrival]) -> list[dict[str, Json]]:
-    """Return what was dropped on the ways of all inputs, each item once, by index."""
+    """Return what was dropped on the ways of all inputs, each item once: source after source, each by index."""
     found: dict[str, dict[str, Json]] = {}
+    sources: dict[str, int] = {}
     for arrival in arrivals:
         for failure in arrival.failed:
-            key = f"{failure.get('node')} {failure.get('index')}"
-            found.setdefault(key, dict(failure))
-    return sorted(found.values(), key=lambda failure: (failure.get("index", 0), str(failure.get("node"))))
+            sources.setdefault(str(failure.get("source")), len(sources))
+            found.setdefault(f"{failure.get('node')} {failure.get('index')}", dict(failure))
+    return sorted(found.values(), key=lambda failure: (sources[str(failure.get("source"))], failure.get("index", 0)))
 
 
 def joined_text(values: Sequence[Any], separator: str) -> str:
     r"""Return the values as one text; ``\n`` and ``\t`` in the separator are line break and tabulator."""
     return separator.replace("\\n", "\n").replace("\\t", "\t").join(str(value) for value in values)
+
+
+def merged(values: Sequence[Any], mode: str, separator: str, batch: Callable[[Sequence[Any]], Any]) -> list[Any]:
+    """Return the elements of what a Merge yields; none means that there is nothing to pass on.
+
+    Args:
+        values: in item order.
+        mode: one of ``MODES``.
+        separator: for ``TEXT``.
+        batch: makes one tensor of several; called for ``BATCH`` only, with at least one value.
+    """
+    if mode == TEXT:
+        return [joined_text(values, separator)]
+    if mode == FIRST:
+        return list(values[:1])
+    if mode == BATCH:
+        return [batch(values)] if values else []
+    return list(values)

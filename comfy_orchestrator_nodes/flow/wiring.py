@@ -10,7 +10,7 @@ from typing import Any
 from ..domain import Json
 from ..errors import InvalidRequest
 from ..workflow.graph import REMOTE_WORKFLOW, Link, as_link
-from .guards import FALSE, KEPT, SHARE, SOME, TRUE, Guard, Way
+from .guards import FALSE, KEPT, SHARE, SOME, TOLD, TRUE, Guard, Way, source_of_link
 from .words import (
     CONDITION,
     COUNT_OUT,
@@ -21,6 +21,7 @@ from .words import (
     LAYOUT,
     MERGE,
     MERGED_COUNT,
+    MERGED_FAILED,
     RESULT,
     ROUTED,
     joined_input,
@@ -42,19 +43,25 @@ class _Flow:
 
     above: frozenset[Guard] = frozenset()
     root: str | None = None
+    """The source of the items."""
     steps: tuple[Guard, ...] = ()
+    """The guards that select items, of this source and of those before it."""
 
     def behind(self, guard: Guard) -> _Flow:
         return replace(self, above=self.above | {guard})
 
     def selected(self, guard: Guard, root: str) -> _Flow:
         """Return what passes a guard that selects items."""
-        chosen = replace(guard, items=True)
-        return _Flow(self.above | {guard}, self.root or root, (*self.steps, chosen))
+        source = self.root or root
+        return _Flow(self.above | {guard}, source, (*self.steps, replace(guard, items=source)))
 
     def anew(self, root: str) -> _Flow:
         """Return the items that a node makes, which have no relation to those that came in."""
-        return _Flow(self.above, root)
+        return replace(self, root=root)
+
+    def selections(self) -> int:
+        """Return how often its own items were selected from."""
+        return sum(step.items == self.root for step in self.steps)
 
 
 def wire_guards(prompt: Mapping[str, Any], reshapes: Callable[[str], bool] = lambda _: False) -> dict[str, Any]:
@@ -119,14 +126,15 @@ def _by_result(way: Way, name: str, result: Link | None) -> Way:
     if result is None:
         return way
     odd = int(name.rpartition("_")[2]) % 2 == 1
-    guard = Guard(result, TRUE if odd else FALSE, items=True)
-    return Way(way.root or f"{result[0]}:{result[1]}", (*way.guards, guard))
+    root = way.root or source_of_link(result)
+    return Way(root, (*way.guards, Guard(result, TRUE if odd else FALSE, items=root)))
 
 
 def _way(flow: _Flow, ranks: Mapping[str, int]) -> Way:
-    selecting = {replace(guard, items=False) for guard in flow.steps}
-    guards = sorted(flow.above, key=lambda guard: (ranks[guard.link[0]], guard.link[1], guard.kind, guard.share))
-    return Way(flow.root, tuple(replace(guard, items=guard in selecting) for guard in guards))
+    selecting = {replace(guard, items=None): guard for guard in flow.steps}
+    # What stops nothing comes first, so that it is heard even if the same node stops everything.
+    guards = sorted(flow.above, key=lambda g: (ranks[g.link[0]], g.kind != TOLD, g.link[1], g.kind, g.share))
+    return Way(flow.root, tuple(selecting.get(guard, guard) for guard in guards))
 
 
 # --- what flows where
@@ -143,10 +151,13 @@ def _inside(
     links = [link for value in _inputs(node).values() if (link := as_link(value)) is not None and link[0] in flows]
     arriving = [_on(link, prompt, flows) for link in links]
     above = frozenset(guard for flow in arriving for guard in flow.above)
-    chosen = max((f for f in arriving if f.root is not None), key=lambda f: len(f.steps), default=_Flow())
-    if kind not in (CONDITION, REMOTE_WORKFLOW, FAN_OUT) and reshapes(kind):
-        return _Flow(above, node_id)
-    return _Flow(above, chosen.root, chosen.steps)
+    chosen = max((f for f in arriving if f.root is not None), key=_Flow.selections, default=_Flow())
+    steps = chosen.steps
+    for flow in arriving:
+        known = {step.items for step in steps}
+        steps += tuple(step for step in flow.steps if step.items not in known)
+    makes_items = kind not in (CONDITION, REMOTE_WORKFLOW, FAN_OUT) and reshapes(kind)
+    return _Flow(above, node_id if makes_items else chosen.root, steps)
 
 
 def _on(link: Link, prompt: Mapping[str, Any], flows: Mapping[str, _Flow]) -> _Flow:
@@ -180,7 +191,9 @@ def _from_fan_out(inside: _Flow, node_id: str, output: int, _: Mapping[str, Json
 def _from_merge(_: _Flow, node_id: str, output: int, __: Mapping[str, Json]) -> _Flow:
     if output != 0:
         return _Flow()
-    return _Flow(root=node_id).behind(Guard((node_id, MERGED_COUNT), SOME))
+    return (
+        _Flow(root=node_id).behind(Guard((node_id, MERGED_FAILED), TOLD)).behind(Guard((node_id, MERGED_COUNT), SOME))
+    )
 
 
 def _from_remote(inside: _Flow, node_id: str, output: int, inputs: Mapping[str, Json]) -> _Flow:
@@ -204,7 +217,7 @@ def _source(node_id: str, inputs: Mapping[str, Json]) -> str:
     """
     names = [*(routed_value(number) for number in range(1, ROUTED + 1)), *EXPRESSION_INPUTS]
     link = next((link for name in names if (link := as_link(inputs.get(name))) is not None), (node_id, 0))
-    return f"{link[0]}:{link[1]}"
+    return source_of_link(link)
 
 
 # --- reading prompts that may be unsound

@@ -25,6 +25,8 @@ JOINED = 32
 """How many inputs a Merge has: ``in_1``, …"""
 MERGED_COUNT = 1
 """Where a Merge's ``count`` stands, after ``merged``. Never blocked."""
+MERGED_FAILED = 2
+"""Where a Merge's ``failed`` stands: one list of what was dropped. Never blocked."""
 
 
 def routed_value(number: int) -> str:

@@ -70,13 +70,20 @@ def build(host: Host) -> type:
             }
 
         @classmethod
-        def VALIDATE_INPUTS(cls, source: Any = None, input_types: Any = None) -> bool | str:  # noqa: N802 - ComfyUI's name
+        def VALIDATE_INPUTS(  # noqa: N802 - ComfyUI's name
+            cls, source: Any = None, text: Any = None, input_types: Any = None
+        ) -> bool | str:
             """Refuse a source without what it needs. Arguments come as lists of one; a linked one is None."""
-            chosen, connected = _one(source), _one(input_types) or {}
+            chosen, written, connected = _one(source), _one(text), _one(input_types) or {}
             if chosen is not None and chosen not in fan_out.SOURCES:
                 return f"There is no source {chosen!r}; choose one of {', '.join(fan_out.SOURCES)}."
             if chosen in (fan_out.BATCH, fan_out.LIST) and "value" not in connected:
                 return f"The source {chosen!r} needs something connected to 'value'."
+            if chosen in fan_out.OF_TEXT and isinstance(written, str) and "text" not in connected:
+                try:
+                    fan_out.made(chosen, (), [written], 0, 0)
+                except InvalidRequest as error:
+                    return str(error)
             return True
 
         async def run(
@@ -93,7 +100,7 @@ def build(host: Host) -> type:
             if source[0] == fan_out.BATCH:
                 items = Items(await asyncio.to_thread(split, value, chunk[0]))
             else:
-                items = made(source[0], value, text, first_seed[0], seeds[0])
+                items = fan_out.made(source[0], value, text, first_seed[0], seeds[0])
             count, ways = len(items.values), distribute[0]
             if source[0] == fan_out.GRID and ways:
                 raise InvalidRequest("A grid has an output for each name and deals nothing out. Set 'distribute' to 0.")
@@ -106,23 +113,6 @@ def build(host: Host) -> type:
             return (list(items.values) or none, list(range(count)) or none, [count], *outputs, [layout])
 
     return FanOut
-
-
-def made(source: str, value: Sequence[Any], text: Sequence[str], seed: int, seeds: int) -> Items:
-    """Return the items of every source but batches.
-
-    Raises:
-        InvalidRequest: there are none to make of this, or too many.
-    """
-    if source == fan_out.LIST:
-        return fan_out.from_list(value)
-    if source == fan_out.LINES:
-        return fan_out.from_lines(text)
-    if source == fan_out.JSON:
-        return fan_out.from_json(text)
-    if source == fan_out.SEEDS:
-        return fan_out.from_seeds(seed, seeds)
-    return fan_out.from_grid(text)
 
 
 def _one(value: Any) -> Any:

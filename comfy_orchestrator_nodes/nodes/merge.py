@@ -15,7 +15,7 @@ from typing import Any
 from ..domain import Json
 from ..errors import InvalidRequest
 from ..flow.guards import Place, Way
-from ..flow.merging import BATCH, FIRST, MODES, TEXT, Arrival, all_failed, in_item_order, joined_text
+from ..flow.merging import BATCH, MODES, Arrival, all_failed, in_item_order, merged
 from ..flow.wiring import GUARDS, read_ways, ways_by_hand
 from ..flow.words import JOINED, joined_input
 from ..workflow.graph import as_link
@@ -120,7 +120,7 @@ def build(host: Host) -> dict[str, type]:
             """Go on if the guard holds."""
             name, way, place = _read(state[0])
             guard, *rest = way.guards
-            passed = place.pass_guard(guard, said)
+            passed = place.pass_guard(guard, said, way.root)
             if not passed.taken:
                 return (Arrival.nothing(name, way.root, passed),)
             inner = f"{host.execution().node_id}.{len(rest)}"
@@ -152,8 +152,10 @@ def build(host: Host) -> dict[str, type]:
             failed = all_failed(arrivals)
             if failed:
                 host.show_text(host.execution(), _told(failed, len(values)))
-            merged = await asyncio.to_thread(_merged, values, mode[0], sizes[0], separator[0])
-            return (merged or host.blocker(None), [len(values)], [failed])
+            found = await asyncio.to_thread(
+                merged, values, mode[0], separator[0], lambda tensors: join(tensors, sizes[0])
+            )
+            return (found or host.blocker(None), [len(values)], [failed])
 
     return {"Merge": Merge, GATE: Gate, TAKE: Take, GATHER: Gather}
 
@@ -176,17 +178,6 @@ class Take:
         """Return the values with their places."""
         name, way, place = _read(state[0])
         return (Arrival.of(name, way.root, place, values),)
-
-
-def _merged(values: Sequence[Any], mode: str, sizes: str, separator: str) -> list[Any]:
-    """Return the elements of ``merged``; none means that there is nothing to pass on."""
-    if mode == TEXT:
-        return [joined_text(values, separator)]
-    if mode == FIRST:
-        return list(values[:1])
-    if mode == BATCH:
-        return [join(values, sizes)] if values else []
-    return list(values)
 
 
 def _step(name: str, held: Mapping[str, Json], way: Way, place: Place) -> dict[str, Json]:

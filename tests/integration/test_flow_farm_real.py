@@ -2,75 +2,49 @@
 
 from __future__ import annotations
 
-import io
-import json
-import shutil
-import uuid
-from pathlib import Path
-from typing import Any
-
 import pytest
-from PIL import Image
 
+from tests.support.graphs import (
+    FAILED,
+    FALSE_1,
+    INFO,
+    ITEM,
+    MERGED,
+    MERGED_COUNT,
+    REMOTE_INDEX,
+    REMOTE_OUT_1,
+    TRUE_1,
+    Graph,
+    condition,
+    fan_out,
+    gray_batch,
+    levels,
+    merge,
+    node,
+    remote,
+    save,
+    seeds,
+    show,
+    shown,
+    with_test_nodes,
+)
 from tests.support.master import Master
 from tools.devtools.instances import Farm
 
 pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
 
-NODES = Path(__file__).parents[1] / "data" / "nodes" / "orchestrator_test_nodes.py"
 PEERS = ("flow-one", "flow-two")
-
-Graph = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def master(comfy_farm: Farm) -> Master:
     """A master with two peers, all with the test nodes."""
-    for name in ("flow-farm-master", *PEERS):
-        folder = comfy_farm.directory / name / "custom_nodes"
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(NODES, folder / NODES.name)
+    with_test_nodes(comfy_farm, "flow-farm-master", *PEERS)
     peers = comfy_farm.plain(*PEERS)
     found = Master(comfy_farm.with_pack("flow-farm-master")[0])
     for peer in peers:
         found.register(peer)
     return found
-
-
-def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}
-
-
-def save(source: list[Any]) -> dict[str, Any]:
-    return node("SaveImage", images=source, filename_prefix=f"t-{uuid.uuid4().hex[:8]}")
-
-
-def batch(levels: list[int]) -> Graph:
-    """Return a graph whose node ``batch`` holds images of these gray levels."""
-    graph: Graph = {
-        f"g{n}": node("EmptyImage", width=8, height=8, batch_size=1, color=v * 0x10101) for n, v in enumerate(levels)
-    }
-    graph["batch"] = node("OrchestratorMerge", mode="batch", sizes="error", separator="")
-    graph["batch"]["inputs"] |= {f"in_{n + 1}": [f"g{n}", 0] for n in range(len(levels))}
-    graph["fan"] = node("OrchestratorFanOut", source="batch", value=["batch", 0])
-    return graph
-
-
-def remote(workflow: str, **inputs: Any) -> dict[str, Any]:
-    given = {"workflow": workflow, "backend": "auto", "parameters": "{}", "cache": False, "in_1": ["fan", 0]}
-    return node("OrchestratorRemoteWorkflow", **given, **inputs)
-
-
-def merge(**inputs: Any) -> dict[str, Any]:
-    return node("OrchestratorMerge", mode="batch", sizes="error", separator="", **inputs)
-
-
-def show(source: list[Any]) -> dict[str, Any]:
-    return node("OrchestratorTestShow", value=source)
-
-
-def levels_of(master: Master, prompt_id: str, node_id: str) -> list[Any]:
-    return [Image.open(io.BytesIO(data)).convert("L").getpixel((0, 0)) for data in master.images(prompt_id, node_id)]
 
 
 def test_items_on_two_servers_give_what_the_same_work_gives_here(master: Master) -> None:
@@ -83,17 +57,17 @@ def test_items_on_two_servers_give_what_the_same_work_gives_here(master: Master)
         },
     )
     graph = {
-        **batch([n * 20 for n in range(8)]),
-        "far": remote(workflow),
+        **gray_batch([n * 20 for n in range(8)]),
+        "far": remote(workflow, in_1=["fan", ITEM]),
         "near": node("ImageInvert", image=["fan", 0]),
-        "far-merge": merge(in_1=["far", 2]),
-        "near-merge": merge(in_1=["near", 0]),
+        "far-merge": merge("batch", in_1=["far", 2]),
+        "near-merge": merge("batch", in_1=["near", 0]),
         "far-end": save(["far-merge", 0]),
         "near-end": save(["near-merge", 0]),
     }
     done = master.run(graph)
-    near = levels_of(master, done, "near-end")
-    assert levels_of(master, done, "far-end") == near
+    near = levels(master, done, "near-end")
+    assert levels(master, done, "far-end") == near
     assert near == sorted(near, reverse=True)
     assert len(set(near)) == 8
     assert {job["attempts"][-1]["backend"] for job in master.jobs(done)} == set(PEERS)
@@ -113,19 +87,18 @@ def failing(master: Master) -> str:
 
 def test_dropped_items_are_told_by_the_merge_and_the_others_keep_their_places(master: Master) -> None:
     graph = {
-        **batch([200, 10, 210, 20]),
-        "far": remote(failing(master), on_failure="drop", attempts=1),
-        "bright": node("OrchestratorCondition", expression="a.attempts == 1 and value_1.mean > 0.8", names=""),
-        "merge": merge(in_1=["bright", 1], in_2=["bright", 2]),
+        **gray_batch([200, 10, 210, 20]),
+        "far": remote(failing(master), in_1=["fan", ITEM], on_failure="drop", attempts=1),
+        "bright": condition("a.attempts == 1 and value_1.mean > 0.8", a=["far", INFO], value_1=["far", REMOTE_OUT_1]),
+        "merge": merge("batch", in_1=["bright", 1], in_2=["bright", 2]),
         "end": save(["merge", 0]),
         "failed": show(["merge", 2]),
         "count": show(["merge", 1]),
         "index": show(["far", 0]),
     }
-    graph["bright"]["inputs"] |= {"a": ["far", 1], "value_1": ["far", 2]}
     done = master.run(graph)
     outputs = master.wait(done)["outputs"]
-    assert levels_of(master, done, "end") == [200, 210]
+    assert levels(master, done, "end") == [200, 210]
     assert outputs["index"]["values"] == [0, 2]
     assert outputs["count"]["values"] == [2]
     (failed,) = outputs["failed"]["values"]
@@ -135,9 +108,9 @@ def test_dropped_items_are_told_by_the_merge_and_the_others_keep_their_places(ma
 
 def test_if_every_item_is_dropped_the_merge_still_tells_why(master: Master) -> None:
     graph = {
-        **batch([1, 2]),
-        "far": remote(failing(master), on_failure="drop", attempts=1),
-        "merge": merge(in_1=["far", 2]),
+        **gray_batch([1, 2]),
+        "far": remote(failing(master), in_1=["fan", ITEM], on_failure="drop", attempts=1),
+        "merge": merge("batch", in_1=["far", 2]),
         "end": save(["merge", 0]),
         "failed": show(["merge", 2]),
         "count": show(["merge", 1]),
@@ -146,18 +119,140 @@ def test_if_every_item_is_dropped_the_merge_still_tells_why(master: Master) -> N
     outputs = master.wait(done)["outputs"]
     assert "end" not in outputs
     assert outputs["count"]["values"] == [0]
-    assert len(json.loads(json.dumps(outputs["failed"]["values"]))[0]) == 2
+    assert len(outputs["failed"]["values"][0]) == 2
 
 
 def test_jobs_of_a_branch_not_taken_are_never_submitted(master: Master) -> None:
     workflow = failing(master)
     graph = {
-        **batch([200, 10, 210]),
-        "dark": node("OrchestratorCondition", expression="value_1.mean < 0.5", names="", value_1=["fan", 0]),
-        "far": {**remote(workflow), "inputs": {**remote(workflow)["inputs"], "in_1": ["dark", 2]}},
-        "merge": merge(in_1=["dark", 1], in_2=["far", 2]),
+        **gray_batch([200, 10, 210]),
+        "dark": condition("value_1.mean < 0.5", value_1=["fan", ITEM]),
+        "far": remote(workflow, in_1=["dark", FALSE_1]),
+        "merge": merge("batch", in_1=["dark", 1], in_2=["far", 2]),
         "end": save(["merge", 0]),
     }
     done = master.run(graph)
-    assert levels_of(master, done, "end") == [200, 10, 210]
+    assert levels(master, done, "end") == [200, 10, 210]
     assert len(master.jobs(done)) == 2
+
+
+def dropping(workflow: str, *source: str | int) -> Graph:
+    return remote(workflow, in_1=list(source), on_failure="drop", attempts=1)
+
+
+def told(master: Master, prompt_id: str, node_id: str) -> list[tuple[str, int, str]]:
+    """Return the source, index and node of each failure that reached a show node."""
+    ((*failures,),) = shown(master, prompt_id, node_id) or []
+    assert all(failure["backend"] in PEERS and "too dark" in failure["cause"] for failure in failures)
+    return [(failure["source"], failure["index"], failure["node"]) for failure in failures]
+
+
+def test_what_was_dropped_is_told_behind_a_second_merge_too(master: Master) -> None:
+    graph = {
+        **gray_batch([200, 10, 210, 20]),
+        "far": dropping(failing(master), "fan", ITEM),
+        "first": merge("list", in_1=["far", REMOTE_OUT_1]),
+        "bright": condition("value_1.mean > 0.8", value_1=["first", MERGED]),
+        "second": merge("batch", in_1=["bright", TRUE_1], in_2=["bright", FALSE_1]),
+        "end": save(["second", MERGED]),
+        "failed": show(["second", FAILED]),
+    }
+    done = master.run(graph)
+    assert levels(master, done, "end") == [200, 210]
+    assert told(master, done, "failed") == [("fan", 1, "far"), ("fan", 3, "far")]
+
+
+def test_what_was_dropped_is_told_behind_a_merge_that_nothing_reaches(master: Master) -> None:
+    graph = {
+        **gray_batch([10, 20]),
+        "far": dropping(failing(master), "fan", ITEM),
+        "first": merge("list", in_1=["far", REMOTE_OUT_1]),
+        "second": merge("batch", in_1=["first", MERGED]),
+        "failed": show(["second", FAILED]),
+        "count": show(["second", MERGED_COUNT]),
+    }
+    done = master.run(graph)
+    assert told(master, done, "failed") == [("fan", 0, "far"), ("fan", 1, "far")]
+    assert shown(master, done, "count") == [0]
+
+
+def test_nested_fan_outs_tell_what_each_level_dropped_by_its_own_items(master: Master) -> None:
+    graph = {
+        **gray_batch([10, 200, 210, 30]),
+        "bright": condition("value_1.mean > 0.1", value_1=["fan", ITEM]),
+        "outer": dropping(failing(master), "bright", TRUE_1),
+        # Each bright image with a dark one: the inner items are 200, 5, 210, 5.
+        "dark": node("EmptyImage", width=8, height=8, batch_size=1, color=0x050505),
+        "pair": node("ImageBatch", image1=["outer", REMOTE_OUT_1], image2=["dark", 0]),
+        "again": fan_out("batch", value=["pair", 0]),
+        "inner": dropping(failing(master), "again", ITEM),
+        "merge": merge("batch", in_1=["inner", REMOTE_OUT_1]),
+        "end": save(["merge", MERGED]),
+        "failed": show(["merge", FAILED]),
+    }
+    done = master.run(graph)
+    assert levels(master, done, "end") == [200, 210]
+    assert told(master, done, "failed") == [
+        ("fan", 3, "outer"),
+        ("again", 1, "inner"),
+        ("again", 3, "inner"),
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_item_and_one_item_go_through_a_remote_workflow(master: Master, count: int) -> None:
+    workflow = failing(master)
+    graph: Graph = {
+        "images": node("EmptyImage", width=8, height=8, batch_size=1, color=0xC8C8C8),
+        "fan": seeds(count),
+        # One image for each seed.
+        "pairs": condition("a >= 0", a=["fan", ITEM], value_1=["images", 0]),
+        "far": dropping(workflow, "pairs", TRUE_1),
+        "merge": merge("batch", in_1=["far", REMOTE_OUT_1]),
+        "end": save(["merge", MERGED]),
+        "count": show(["merge", MERGED_COUNT]),
+        "failed": show(["merge", FAILED]),
+    }
+    done = master.run(graph)
+    assert levels(master, done, "end") == [200] * count
+    assert (shown(master, done, "count"), shown(master, done, "failed")) == ([count], [[]])
+    assert len(master.jobs(done)) == count
+
+
+def test_the_best_of_several_servers_results_is_kept(master: Master) -> None:
+    workflow = master.define(
+        "Invert for a choice",
+        {
+            "1": node("LoadImage", image="example.png"),
+            "2": node("ImageInvert", image=["1", 0]),
+            "3": save(["2", 0]),
+        },
+    )
+    graph = {
+        **gray_batch([200, 40, 90, 40]),
+        "far": remote(workflow, in_1=["fan", ITEM]),
+        "best": condition(
+            "best(result.brightness, 2)", "result", a=["far", REMOTE_OUT_1], value_1=["far", REMOTE_OUT_1]
+        ),
+        "which": condition("best(result.brightness)", "result", a=["far", REMOTE_OUT_1], value_1=["far", REMOTE_INDEX]),
+        "merge": merge("batch", in_1=["best", TRUE_1]),
+        "end": save(["merge", MERGED]),
+        "index": show(["which", TRUE_1]),
+    }
+    done = master.run(graph)
+    assert levels(master, done, "end") == [215, 215]
+    assert shown(master, done, "index") == [1]
+
+
+def test_a_fan_out_in_a_branch_that_is_not_taken_submits_nothing(master: Master) -> None:
+    graph: Graph = {
+        "image": node("EmptyImage", width=8, height=8, batch_size=3, color=0xC8C8C8),
+        "if": condition("a.count > 3", a=["image", 0], value_1=["image", 0]),
+        "fan": fan_out("batch", value=["if", TRUE_1]),
+        "far": dropping(failing(master), "fan", ITEM),
+        "merge": merge("batch", in_1=["far", REMOTE_OUT_1], in_2=["if", FALSE_1]),
+        "end": save(["merge", MERGED]),
+    }
+    done = master.run(graph)
+    assert levels(master, done, "end") == [200, 200, 200]
+    assert master.jobs(done) == []

@@ -2,78 +2,48 @@
 
 from __future__ import annotations
 
-import io
-import shutil
+import time
 import urllib.request
-import uuid
-from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
 
+from tests.support.graphs import (
+    FAILED,
+    FALSE_1,
+    FALSE_2,
+    INDEX,
+    ITEM,
+    MERGED,
+    MERGED_COUNT,
+    TRUE_1,
+    TRUE_2,
+    Graph,
+    cached,
+    condition,
+    failure_of,
+    fan_out,
+    gray,
+    levels,
+    merge,
+    node,
+    save,
+    seeds,
+    show,
+    shown,
+    with_test_nodes,
+)
 from tests.support.master import Master
 from tools.devtools.instances import Farm
 
 pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
 
-NODES = Path(__file__).parents[1] / "data" / "nodes" / "orchestrator_test_nodes.py"
-
-Graph = dict[str, Any]
-
 
 @pytest.fixture(scope="module")
 def master(comfy_farm: Farm) -> Master:
     """One ComfyUI with the pack and the test nodes."""
-    folder = comfy_farm.directory / "flow-master" / "custom_nodes"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(NODES, folder / NODES.name)
+    with_test_nodes(comfy_farm, "flow-master")
     return Master(comfy_farm.with_pack("flow-master")[0])
 
-
-# --- graphs in a few words
-
-
-def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}
-
-
-def gray(level: int, size: int = 8) -> dict[str, Any]:
-    return node("EmptyImage", width=size, height=size, batch_size=1, color=level * 0x10101)
-
-
-def condition(expression: str, **inputs: Any) -> dict[str, Any]:
-    return node("OrchestratorCondition", expression=expression, names="", **inputs)
-
-
-def merge(mode: str = "list", sizes: str = "error", **inputs: Any) -> dict[str, Any]:
-    return node("OrchestratorMerge", mode=mode, sizes=sizes, separator=",", **inputs)
-
-
-def seeds(count: int, first: int = 0) -> dict[str, Any]:
-    return node("OrchestratorFanOut", source="seeds", first_seed=first, seeds=count)
-
-
-def save(source: list[Any]) -> dict[str, Any]:
-    return node("SaveImage", images=source, filename_prefix=f"t-{uuid.uuid4().hex[:8]}")
-
-
-def show(source: list[Any]) -> dict[str, Any]:
-    return node("OrchestratorTestShow", value=source)
-
-
-def levels(master: Master, prompt_id: str, node_id: str) -> list[int]:
-    """Return the gray levels of the images that a node saved, in order."""
-    return [Image.open(io.BytesIO(data)).convert("L").getpixel((0, 0)) for data in master.images(prompt_id, node_id)]  # type: ignore[misc]
-
-
-def shown(master: Master, prompt_id: str, node_id: str) -> list[Any] | None:
-    """Return what reached a show node, or None if it did not run."""
-    output = master.wait(prompt_id)["outputs"].get(node_id)
-    return None if output is None else output["values"]
-
-
-TRUE_1, FALSE_1 = 1, 2
 
 # --- one value
 
@@ -218,7 +188,7 @@ def test_any_number_of_items_is_merged(master: Master, count: int) -> None:
 
 def test_items_dealt_out_come_back_in_item_order(master: Master) -> None:
     graph: Graph = {
-        "fan": node("OrchestratorFanOut", source="lines", text="a\nb\n\nc\nd\ne", distribute=3),
+        "fan": fan_out("lines", text="a\nb\n\nc\nd\ne", distribute=3),
         "first": node("OrchestratorTestText", value=["fan", 3], text="1"),
         "second": node("OrchestratorTestText", value=["fan", 4], text="2"),
         "third": node("OrchestratorTestText", value=["fan", 5], text="3"),
@@ -230,7 +200,7 @@ def test_items_dealt_out_come_back_in_item_order(master: Master) -> None:
 
 def test_a_way_of_a_deal_that_gets_nothing_does_not_block_the_merge(master: Master) -> None:
     graph: Graph = {
-        "fan": node("OrchestratorFanOut", source="json", text='["a"]', distribute=2),
+        "fan": fan_out("json", text='["a"]', distribute=2),
         "merge": merge("text join", in_1=["fan", 3], in_2=["fan", 4]),
         "end": show(["merge", 0]),
     }
@@ -239,7 +209,7 @@ def test_a_way_of_a_deal_that_gets_nothing_does_not_block_the_merge(master: Mast
 
 def test_a_grid_has_an_output_for_each_name(master: Master) -> None:
     graph: Graph = {
-        "fan": node("OrchestratorFanOut", source="grid", text="cfg: 4, 6.5\nsampler: euler, ddim"),
+        "fan": fan_out("grid", text="cfg: 4, 6.5\nsampler: euler, ddim"),
         "cfg": show(["fan", 3]),
         "sampler": show(["fan", 4]),
         "item": show(["fan", 0]),
@@ -255,7 +225,7 @@ def test_a_batch_is_taken_apart_and_put_together_again(master: Master) -> None:
         **{f"g{n}": gray(n * 10) for n in range(3)},
         "b1": node("ImageBatch", image1=["g0", 0], image2=["g1", 0]),
         "b2": node("ImageBatch", image1=["b1", 0], image2=["g2", 0]),
-        "fan": node("OrchestratorFanOut", source="batch", value=["b2", 0], chunk=2),
+        "fan": fan_out("batch", value=["b2", 0], chunk=2),
         "counts": show(["fan", 2]),
         "bright": node("ImageInvert", image=["fan", 0]),
         "merge": merge("batch", in_1=["bright", 0]),
@@ -268,9 +238,9 @@ def test_a_batch_is_taken_apart_and_put_together_again(master: Master) -> None:
 
 def test_many_items_below_one_item_of_a_branch_stay_together(master: Master) -> None:
     graph: Graph = {
-        "text": node("OrchestratorFanOut", source="lines", text="x"),
+        "text": fan_out("lines", text="x"),
         "if": condition("a == 'x'", a=["text", 0], value_1=["text", 0]),
-        "fan": node("OrchestratorFanOut", source="list", value=["if", TRUE_1]),
+        "fan": fan_out("list", value=["if", TRUE_1]),
         "many": seeds(3),
         "all": node("OrchestratorTestText", value=["many", 0], text=["fan", 0]),
         "merge": merge("list", in_1=["all", 0], in_2=["if", FALSE_1]),
@@ -289,9 +259,7 @@ def test_a_branch_that_changes_the_number_of_items_is_refused(master: Master) ->
         "merge": merge("list", in_1=["both", 0], in_2=["if", FALSE_1]),
         "end": show(["merge", 0]),
     }
-    entry = master.wait(master.queue(graph))
-    message = str(entry["status"]["messages"])
-    assert "in_1 brings 3 items, but 2 took its branch" in message
+    assert "in_1 brings 3 items, but 2 took its branch" in failure_of(master, graph)
 
 
 # --- refusals before anything runs
@@ -302,7 +270,7 @@ def test_a_branch_that_changes_the_number_of_items_is_refused(master: Master) ->
     [
         ({"if": condition("a >", a=["i", 0])}, "expected a value before the end"),
         ({"if": condition("b > 1", a=["i", 0])}, "no input is named 'b'"),
-        ({"if": node("OrchestratorFanOut", source="batch")}, "needs something connected"),
+        ({"if": fan_out("batch")}, "needs something connected"),
         ({"if": merge()}, "Connect something to in_1"),
     ],
 )
@@ -330,86 +298,6 @@ def test_each_node_has_a_help_page_where_the_canvas_looks_for_it(master: Master,
     assert info["display_name"] == title
 
 
-# --- what conditions ask of values, and what batches are made of
-
-
-@pytest.mark.parametrize(
-    ("source", "expression"),
-    [
-        (gray(0x80), "a.width == 8 and a.height == 8 and a.count == 1 and a.channels == 3"),
-        (gray(0x80), "a.is_blank and a.std < 0.001 and a.sharpness < 0.001"),
-        (gray(0x80), "0.50 < a.mean < 0.51 and 0.50 < a.brightness < 0.51"),
-        (
-            node("EmptyImage", width=4, height=4, batch_size=1, color=0x00FF00),
-            "0.71 < a.brightness < 0.72 and a.std > 0.4",
-        ),
-        (node("LoadImage", image="example.png"), "a.sharpness > 1 and not a.is_blank"),
-        (node("SolidMask", value=0.25, width=16, height=8), "a.width == 16 and a.height == 8 and a.coverage == 0.25"),
-        (
-            node("EmptyLatentImage", width=64, height=32, batch_size=2),
-            "a.count == 2 and a.width == 8 and a.height == 4",
-        ),
-        (node("EmptyAudio", duration=1.5, sample_rate=44100, channels=2), "a.duration_s == 1.5 and a.rms == 0"),
-    ],
-)
-def test_a_condition_measures_what_it_is_asked_about(master: Master, source: Graph, expression: str) -> None:
-    done = master.run({"source": source, "if": condition(expression, a=["source", 0]), "end": show(["if", 0])})
-    assert shown(master, done, "end") == [True]
-
-
-def sizes_of(master: Master, prompt_id: str, node_id: str) -> list[tuple[int, int]]:
-    return [Image.open(io.BytesIO(data)).size for data in master.images(prompt_id, node_id)]
-
-
-@pytest.mark.parametrize(("sizes", "expected"), [("resize", [(8, 8), (8, 8)]), ("pad", [(16, 16), (16, 16)])])
-def test_images_of_different_sizes_become_one_batch_as_chosen(
-    master: Master, sizes: str, expected: list[tuple[int, int]]
-) -> None:
-    graph: Graph = {
-        "small": gray(10, 8),
-        "large": gray(20, 16),
-        "merge": merge("batch", sizes, in_1=["small", 0], in_2=["large", 0]),
-        "end": save(["merge", 0]),
-    }
-    done = master.run(graph)
-    assert sizes_of(master, done, "end") == expected
-    assert levels(master, done, "end") == [10, 20]
-
-
-def test_images_of_different_sizes_are_refused_if_nothing_is_chosen(master: Master) -> None:
-    graph: Graph = {
-        "small": gray(10, 8),
-        "large": gray(20, 16),
-        "merge": merge("batch", in_1=["small", 0], in_2=["large", 0]),
-        "end": save(["merge", 0]),
-    }
-    entry = master.wait(master.queue(graph))
-    assert "Sizes differ: 8x8, 16x16" in str(entry["status"]["messages"])
-
-
-@pytest.mark.parametrize(
-    ("source", "expression"),
-    [
-        (node("EmptyLatentImage", width=64, height=64, batch_size=2), "a.count == 4"),
-        (node("SolidMask", value=0.5, width=8, height=8), "a.count == 2 and a.coverage == 0.5"),
-        (node("EmptyAudio", duration=0.5, sample_rate=44100, channels=2), "a.duration_s == 0.5"),
-    ],
-)
-def test_other_tensors_become_batches_too(master: Master, source: Graph, expression: str) -> None:
-    graph: Graph = {
-        "one": source,
-        "merge": merge("batch", in_1=["one", 0], in_2=["one", 0]),
-        "if": condition(expression, a=["merge", 0]),
-        "end": show(["if", 0]),
-    }
-    assert shown(master, master.run(graph), "end") == [True]
-
-
-def test_the_first_item_can_be_chosen(master: Master) -> None:
-    graph: Graph = {"fan": seeds(5, 3), "merge": merge("first", in_1=["fan", 0]), "end": show(["merge", 0])}
-    assert shown(master, master.run(graph), "end") == [3]
-
-
 def test_a_workflow_with_branches_works_as_a_node_on_this_server(master: Master) -> None:
     workflow = master.define(
         "Branching",
@@ -426,3 +314,118 @@ def test_a_workflow_with_branches_works_as_a_node_on_this_server(master: Master)
         remote["inputs"]["in_1"] = ["i", 0]
         done = master.run({"i": gray(10, size), "r": remote, "end": save(["r", 2])})
         assert levels(master, done, "end") == [expected]
+
+
+# --- several values, names, and what is cached
+
+
+def test_several_values_take_the_same_branch_item_by_item(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(4),
+        "texts": fan_out("lines", text="a\nb\nc\nd"),
+        "if": condition(
+            "number % 2 == 0 and value_2 != 'c'",
+            "number",
+            a=["fan", ITEM],
+            value_1=["fan", ITEM],
+            value_2=["texts", ITEM],
+        ),
+        "even": show(["if", TRUE_1]),
+        "odd": show(["if", FALSE_1]),
+        "even-texts": show(["if", TRUE_2]),
+        "odd-texts": show(["if", FALSE_2]),
+        "numbers": merge("list", in_1=["if", TRUE_1], in_2=["if", FALSE_1]),
+        "letters": merge("text join", in_1=["if", FALSE_2], in_2=["if", TRUE_2]),
+        "end": show(["numbers", MERGED]),
+        "end-texts": show(["letters", MERGED]),
+    }
+    done = master.run(graph)
+    assert [shown(master, done, name) for name in ("even", "odd")] == [[0], [1, 2, 3]]
+    assert [shown(master, done, name) for name in ("even-texts", "odd-texts")] == [["a"], ["b", "c", "d"]]
+    assert shown(master, done, "end") == [0, 1, 2, 3]
+    assert shown(master, done, "end-texts") == ["a,b,c,d"]
+
+
+def test_the_best_items_are_kept_in_item_order_and_the_rest_goes_the_other_way(master: Master) -> None:
+    graph: Graph = {
+        "fan": fan_out("json", text="[3, 9, 1, 9, 4]"),
+        "if": condition("best(a, 2)", a=["fan", ITEM], value_1=["fan", INDEX]),
+        "kept": show(["if", TRUE_1]),
+        "rest": show(["if", FALSE_1]),
+    }
+    done = master.run(graph)
+    assert (shown(master, done, "kept"), shown(master, done, "rest")) == ([1, 3], [0, 2, 4])
+
+
+def test_a_second_run_of_items_takes_everything_from_the_cache(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(5, 70),
+        "outer": condition("a < 73", a=["fan", ITEM], value_1=["fan", ITEM]),
+        "inner": condition("value_1 % 2 == 0", value_1=["outer", TRUE_1]),
+        "even": node("OrchestratorTestText", value=["inner", TRUE_1], text="even"),
+        "seen": show(["inner", FALSE_1]),
+        "merge": merge("list", in_1=["even", 0], in_2=["inner", FALSE_1], in_3=["outer", FALSE_1]),
+        "again": merge("list", in_1=["merge", MERGED]),
+        "end": show(["again", MERGED]),
+    }
+    expected = ["even 70", 71, "even 72", 73, 74]
+    first, second = master.run(graph), master.run(graph)
+    assert shown(master, first, "end") == shown(master, second, "end") == expected
+    assert cached(master, second) >= graph.keys()
+
+
+def test_items_pass_through_subgraphs_within_branches(master: Master) -> None:
+    graph: Graph = {
+        "1": seeds(6),
+        "2:1": condition("value_1 % 2 == 0", value_1=["1", ITEM]),
+        "2:7:3": node("OrchestratorTestText", value=["2:1", TRUE_1], text="even"),
+        "2:7:4": condition("a > 3", a=["2:1", FALSE_1], value_1=["2:1", FALSE_1]),
+        "2:9": merge("list", in_1=["2:7:3", 0], in_2=["2:7:4", TRUE_1], in_3=["2:7:4", FALSE_1]),
+        "3": show(["2:9", MERGED]),
+    }
+    assert shown(master, master.run(graph), "3") == ["even 0", 1, "even 2", 3, "even 4", 5]
+
+
+def test_a_merge_of_merges_keeps_each_ones_order(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(4),
+        "if": condition("a % 2 == 0", a=["fan", ITEM], value_1=["fan", ITEM]),
+        "one": merge("list", in_1=["if", FALSE_1], in_2=["if", TRUE_1]),
+        "letters": fan_out("lines", text="x\ny"),
+        "two": merge("list", in_1=["letters", ITEM]),
+        "nothing": merge("list", in_1=["none", ITEM]),
+        "none": seeds(0),
+        "all": merge("list", in_1=["two", MERGED], in_2=["nothing", MERGED], in_3=["one", MERGED]),
+        "end": show(["all", MERGED]),
+        "count": show(["all", MERGED_COUNT]),
+        "failed": show(["all", FAILED]),
+    }
+    done = master.run(graph)
+    assert shown(master, done, "end") == ["x", "y", 0, 1, 2, 3]
+    assert (shown(master, done, "count"), shown(master, done, "failed")) == ([6], [[]])
+
+
+def test_a_condition_decides_behind_a_merge_about_all_items_at_once(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(3),
+        "merge": merge("list", in_1=["fan", ITEM]),
+        "if": condition("a > 2", a=["merge", MERGED_COUNT], value_1=["merge", MERGED]),
+        "enough": show(["if", TRUE_1]),
+        "few": show(["if", FALSE_1]),
+    }
+    done = master.run(graph)
+    assert (shown(master, done, "enough"), shown(master, done, "few")) == ([0, 1, 2], None)
+
+
+def test_a_thousand_items_and_nested_branches_take_seconds(master: Master) -> None:
+    graph: Graph = {
+        "fan": seeds(1000),
+        "if": condition("best(-a, 10)", a=["fan", ITEM], value_1=["fan", ITEM]),
+        "text": node("OrchestratorTestText", value=["if", FALSE_1], text="n"),
+        "merge": merge("list", in_1=["text", 0], in_2=["if", TRUE_1]),
+        "end": show(["merge", MERGED]),
+    }
+    started = time.monotonic()
+    found = shown(master, master.run(graph), "end") or []
+    assert time.monotonic() - started < 20
+    assert (found[9:11], len(found)) == ([9, "n 10"], 1000)

@@ -31,8 +31,8 @@ def way(prompt: dict[str, Any], name: str = "in_1", merge_id: str = "m", lists: 
 
 
 def told(found: Way) -> list[str]:
-    """Return each guard as ``node.output kind``, with a star if it selects items."""
-    return [f"{g.link[0]}.{g.link[1]} {g.kind}{'*' if g.items else ''}" for g in found.guards]
+    """Return each guard as ``node.output kind``, with a star if it selects from the items that arrive."""
+    return [f"{g.link[0]}.{g.link[1]} {g.kind}{'*' if g.items and g.items == found.root else ''}" for g in found.guards]
 
 
 def test_an_input_without_a_condition_above_has_no_guard() -> None:
@@ -48,7 +48,7 @@ def test_both_branches_of_a_condition_have_the_same_items() -> None:
     }
     one, two = way(prompt, "in_1"), way(prompt, "in_2")
     assert (told(one), told(two)) == (["c.0 true*"], ["c.0 false*"])
-    assert one.root == two.root == "a:0"
+    assert one.root == two.root == "a/0"
 
 
 def test_every_value_that_is_routed_has_its_branches() -> None:
@@ -113,7 +113,31 @@ def test_a_merge_stops_what_is_above_it_and_may_be_empty() -> None:
         "m": merge(in_1=["n", 0]),
     }
     found = way(prompt)
-    assert (told(found), found.root) == (["n.1 some"], "n")
+    assert (told(found), found.root) == (["n.2 told", "n.1 some"], "n")
+
+
+def test_what_was_dropped_above_a_merge_is_heard_behind_it_and_behind_what_makes_items_of_it() -> None:
+    prompt = {
+        "n": merge(in_1=["i", 0]),
+        "f": node("OrchestratorFanOut", value=["n", 0]),
+        "r": node("OrchestratorRemoteWorkflow", in_1=["f", 0], on_failure="drop"),
+        "m": merge(in_1=["r", 2]),
+    }
+    assert told(way(prompt)) == ["n.2 told", "n.1 some", "f.2 some", "r.18 kept*"]
+
+
+def test_items_of_items_keep_the_selections_among_the_first() -> None:
+    remote = node("OrchestratorRemoteWorkflow", in_1=["f", 0], on_failure="drop")
+    prompt = {
+        "f": node("OrchestratorFanOut"),
+        "r": remote,
+        "g": node("OrchestratorFanOut", value=["r", 2]),
+        "s": {**remote, "inputs": {**remote["inputs"], "in_1": ["g", 0]}},
+        "m": merge(in_1=["s", 2]),
+    }
+    found = way(prompt)
+    assert found.root == "g"
+    assert [(g.link[0], g.items) for g in found.guards] == [("f", None), ("r", "f"), ("g", None), ("s", "g")]
 
 
 @pytest.mark.parametrize(("on_failure", "guards"), [("fail", []), ("drop", ["r.18 kept*"]), ("ask", ["r.18 kept*"])])
