@@ -47,6 +47,7 @@ export default defineConfig({
   test: {
     environment: 'happy-dom',
     include: ['tests/**/*.test.ts'],
+    setupFiles: ['tests/support/browser.ts'],
     benchmark: { include: ['tests/**/*.bench.ts'] },
     restoreMocks: true,
   },

@@ -1,6 +1,8 @@
 import type { Backend } from '@/api/schemas/backends'
 import type { JobChange, JobSummary, Progress } from '@/api/schemas/jobs'
 
+import type { Sample } from './telemetry'
+
 /** Everything that can happen to the state. */
 export type Message =
   /** All that is under way, asked for after messages were missed: what is not in it has ended meanwhile. */
@@ -15,3 +17,4 @@ export type Message =
   /** Jobs that a route listed, whatever their status. */
   | { readonly type: 'jobsListed'; readonly jobs: readonly JobSummary[] }
   | { readonly type: 'progressed'; readonly jobs: readonly Progress[] }
+  | { readonly type: 'measured'; readonly samples: readonly Sample[] }

@@ -1,7 +1,9 @@
 import { isFinal } from '@/api/schemas/jobs'
 
 import type { Message } from './messages'
+import { sharing } from './sharing'
 import type { JobRecord, State } from './state'
+import { extend } from './telemetry'
 
 /** How many ended jobs are kept for badges and views; lists of the past are asked for page by page. */
 export const ENDED_JOBS_KEPT = 1_000
@@ -28,7 +30,7 @@ function apply(draft: Draft, message: Message): void {
       draft.replace({
         connection: { kind: 'live' },
         epoch: draft.epoch + 1,
-        backends: new Map(message.backends.map((backend) => [backend.id, backend])),
+        backends: sharing(draft.backends, message.backends),
         jobs,
         progress: new Map([...draft.progress].filter(([id]) => jobs.get(id)?.job.status === 'running')),
       })
@@ -41,13 +43,14 @@ function apply(draft: Draft, message: Message): void {
       if (draft.connection.kind === 'live') draft.replace({ connection: { kind: 'lost' } })
       return
     case 'backendsListed':
-      draft.replace({ backends: new Map(message.backends.map((backend) => [backend.id, backend])) })
+      draft.replace({ backends: sharing(draft.backends, message.backends) })
       return
     case 'backendChanged':
       draft.change('backends').set(message.backend.id, message.backend)
       return
     case 'backendRemoved':
       draft.change('backends').delete(message.id)
+      draft.change('telemetry').delete(message.id)
       return
     case 'jobsChanged':
       for (const { job, attempt } of message.changes) {
@@ -66,10 +69,16 @@ function apply(draft: Draft, message: Message): void {
     case 'progressed':
       for (const progress of message.jobs) draft.change('progress').set(progress.job_id, progress)
       return
+    case 'measured':
+      for (const sample of message.samples) {
+        draft.change('telemetry').set(sample.backend_id, extend(draft.telemetry.get(sample.backend_id), sample))
+      }
+      return
   }
 }
 
-type Tables = 'backends' | 'jobs' | 'progress'
+const TABLES = ['backends', 'jobs', 'progress', 'telemetry'] as const
+type Tables = (typeof TABLES)[number]
 type Mutable<T> = T extends ReadonlyMap<infer K, infer V> ? Map<K, V> : never
 
 /** A state under change: a table is copied at its first change. */
@@ -86,6 +95,14 @@ class Draft {
     return this.state.epoch
   }
 
+  get backends() {
+    return this.state.backends
+  }
+
+  get telemetry() {
+    return this.state.telemetry
+  }
+
   get jobs() {
     return this.state.jobs
   }
@@ -96,7 +113,7 @@ class Draft {
 
   replace(parts: Partial<State>): void {
     this.state = { ...this.state, ...parts }
-    for (const name of ['backends', 'jobs', 'progress'] as const) if (name in parts) this.own.add(name)
+    for (const name of TABLES) if (name in parts) this.own.add(name)
   }
 
   change<T extends Tables>(name: T): Mutable<State[T]> {

@@ -1,6 +1,8 @@
 import type { Backend } from '@/api/schemas/backends'
 import type { AttemptNews, JobSummary, Progress } from '@/api/schemas/jobs'
 
+import type { Track } from './telemetry'
+
 /**
  * How this page stands to the server: `starting` before the first answer, `live` while messages arrive, `lost` while
  * the socket or the server is gone (what is shown may be old), `refused` when this server does not orchestrate.
@@ -28,6 +30,8 @@ export interface State {
   readonly jobs: ReadonlyMap<string, JobRecord>
   /** By job id; only of jobs that run. */
   readonly progress: ReadonlyMap<string, Progress>
+  /** By backend id. */
+  readonly telemetry: ReadonlyMap<string, Track>
 }
 
 export const INITIAL: State = {
@@ -36,4 +40,5 @@ export const INITIAL: State = {
   backends: new Map(),
   jobs: new Map(),
   progress: new Map(),
+  telemetry: new Map(),
 }
