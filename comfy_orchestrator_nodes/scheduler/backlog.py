@@ -99,6 +99,8 @@ class Backlog:
         self._kinds: dict[_KindKey, _Kind] = {}
         self._kind_of: dict[str, _KindKey] = {}
         """Waiting job to its kind."""
+        self._carrying: set[str] = set()
+        """Waiting jobs that have files to send."""
         self._entering: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._feed: Feed | None = None
@@ -199,10 +201,13 @@ class Backlog:
         waiting = _Waiting(state, tuple(files_of(state.job)), self._clock())
         kind.jobs[state.job.id] = waiting
         self._kind_of[state.job.id] = key
+        if waiting.files:
+            self._carrying.add(state.job.id)
         self._index.put(self._job_view(kind, waiting))
 
     def _take_out(self, job_id: str) -> _Waiting | None:
         self._index.discard(job_id)
+        self._carrying.discard(job_id)
         key = self._kind_of.pop(job_id, None)
         if key is None:
             return None
@@ -250,7 +255,7 @@ class Backlog:
             return None
         now = self._clock()
         self._look_again()
-        backends = self._occupancy.views()
+        backends = self._occupancy.views(transfers=bool(self._carrying))
         decision = decide(self._index, backends, self._occupancy.estimates, now)
         for assignment in decision.assignments:
             await self._place(assignment.job_id, assignment.backend_id, backends)

@@ -13,13 +13,18 @@ from ..placement import BackendView, Estimates, JobView, Outcome
 from .transfer import Transfer
 
 
+SLOTS = 2
+"""Jobs of ours that a backend has at most: one that runs, and one whose transfer that hides."""
+
+
 @dataclass
 class _Placement:
     """A job of ours on a backend."""
 
     backend_id: str
     definition_key: str
-    placed_at: float
+    since: float
+    """Since when it has been the first of ours there; until then it waits behind another."""
     cold: bool
     released: bool = False
 
@@ -69,7 +74,7 @@ class Occupancy:
         """Backend to the model files of what we ran there last."""
 
     def place(self, job: JobView, backend_id: str) -> None:
-        """Note that a job goes to a backend."""
+        """Note that a job goes to a backend, behind another of ours if there is one."""
         cold = not job.models <= self._warm.get(backend_id, frozenset())
         self._placed[job.id] = _Placement(backend_id, job.definition_key, self._clock(), cold)
         if job.models:
@@ -86,33 +91,57 @@ class Occupancy:
         """Note that a job's backend is done with it, though its outputs are still being fetched."""
         placement = self._placed.get(job_id)
         if placement is not None:
-            placement.released = True
+            self._release(placement)
 
     def leave(self, state: JobState) -> None:
         """Note that a job is on no backend any more, and learn from its success."""
-        placement = self._placed.pop(state.job.id, None)
-        if placement is not None and state.job.status is JobStatus.SUCCEEDED:
+        placement = self._placed.get(state.job.id)
+        if placement is None:
+            return
+        self._release(placement)
+        del self._placed[state.job.id]
+        if state.job.status is JobStatus.SUCCEEDED:
             self._learn(state, placement)
 
     def out_of_memory(self, definition_key: str, backend_id: str) -> None:
         """Learn that a definition did not fit into a backend's memory."""
         self.estimates.out_of_memory(definition_key, backend_id, self._vram(backend_id), self._clock())
 
-    def views(self) -> list[BackendView]:
-        """Return every backend as placement sees it now."""
+    def views(self, *, transfers: bool = False) -> list[BackendView]:
+        """Return every backend as placement sees it now.
+
+        Args:
+            transfers: whether a waiting job has files to send, so that a busy backend may be sent a second job in order
+                to hide that. Without it every busy backend is full, which spares placement the question.
+        """
         now = self._clock()
+        ours = self._ours()
+        return [self._backend_view(peer, ours.get(peer.backend.id, []), now, transfers) for peer in self._farm]
+
+    def _ours(self) -> dict[str, list[_Placement]]:
+        """Return what each backend has of ours, in order."""
         ours: dict[str, list[_Placement]] = {}
         for placement in self._placed.values():
             if not placement.released:
                 ours.setdefault(placement.backend_id, []).append(placement)
-        return [self._backend_view(peer, ours.get(peer.backend.id, []), now) for peer in self._farm]
+        return ours
 
-    def _backend_view(self, peer: Peer, ours: list[_Placement], now: float) -> BackendView:
+    def _release(self, placement: _Placement) -> None:
+        if placement.released:
+            return
+        first, *others = self._ours()[placement.backend_id]
+        placement.released = True
+        if placement is first and others:
+            others[0].since = self._clock()
+
+    def _backend_view(self, peer: Peer, ours: list[_Placement], now: float, transfers: bool) -> BackendView:
         backend_id = peer.backend.id
         health = self._health(backend_id)
         remaining = (
-            self.estimates.remaining_s(p.definition_key, backend_id, cold=p.cold, elapsed_s=now - p.placed_at)
-            for p in ours
+            self.estimates.remaining_s(
+                p.definition_key, backend_id, cold=p.cold, elapsed_s=0.0 if place else now - p.since
+            )
+            for place, p in enumerate(ours)
         )
         foreign = max(0, peer.queue_remaining - peer.in_flight)
         gpus = peer.capabilities.gpus if peer.capabilities is not None else ()
@@ -120,7 +149,7 @@ class Occupancy:
             id=backend_id,
             name=peer.backend.name,
             status=health.status if peer.capabilities is not None else _unready(health.status),
-            slots_free=0 if ours else 1,
+            slots_free=1 if not ours or (transfers and len(ours) < SLOTS) else 0,
             in_flight=len(ours),
             busy_s=sum(remaining),
             foreign_queue=foreign,
