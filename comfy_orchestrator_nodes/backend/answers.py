@@ -97,6 +97,8 @@ class Where:
 
     place: Place
     entry: HistoryEntry | None = None
+    client_id: str | None = None
+    """Of one that runs: to which socket its messages go."""
 
 
 class CancelOutcome(str, Enum):

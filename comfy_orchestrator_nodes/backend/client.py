@@ -95,6 +95,17 @@ class ComfyClient:
         """
         return self._connection.listen()
 
+    def overhear(self, client_id: str) -> AsyncGenerator[Message, None]:
+        """Yield what the backend tells an earlier socket that broke, on a second socket under its id, until it ends.
+
+        Only a hint: a backend that has not noticed yet that the earlier socket is gone drops this one when it does, and
+        then nothing comes any more though the socket stands.
+
+        Raises:
+            BackendError: it cannot be opened, or broke.
+        """
+        return self._connection.overhear(client_id)
+
     def hurry(self) -> None:
         """Open a broken socket again at once: somebody knows that the backend answers. Otherwise nothing happens."""
         self._connection.hurry()
@@ -190,8 +201,9 @@ class ComfyClient:
         that is missing from the first is seen in the second if it ended between the two.
         """
         snapshot = await self.queue()
-        if any(prompt.prompt_id == prompt_id for prompt in snapshot.running):
-            return Where(Place.RUNNING)
+        for prompt in snapshot.running:
+            if prompt.prompt_id == prompt_id:
+                return Where(Place.RUNNING, client_id=prompt.client_id)
         if any(prompt.prompt_id == prompt_id for prompt in snapshot.pending):
             return Where(Place.PENDING)
         entry = await self.history(prompt_id)

@@ -36,8 +36,8 @@ _ENDED = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.
 class Connection:
     """A backend's WebSocket for ever: each connection has a fresh client id.
 
-    The id is never used again because a ComfyUI that still holds the old socket drops the new one of the same id
-    when the old one ends.
+    The id is not used again for it because a ComfyUI that still holds the old socket drops the new one of the same id
+    when the old one ends. A second socket may overhear what still goes to the old id, as long as nothing depends on it.
     """
 
     def __init__(
@@ -68,9 +68,7 @@ class Connection:
         if self._listening:
             raise RuntimeError("This backend's messages are already being listened to.")
         self._listening = True
-        trace = aiohttp.TraceConfig()
-        trace.on_request_redirect.append(_refuse_redirect)
-        self._session = session = self._http.new_session(trace)
+        self._session = session = self._http.new_session(_no_redirects())
         try:
             async with aclosing(self._for_ever(session)) as messages:
                 async for message in messages:
@@ -79,6 +77,19 @@ class Connection:
             self._listening = False
             self._session = None
             await session.close()
+
+    async def overhear(self, client_id: str) -> AsyncGenerator[Message, None]:
+        """Yield the messages to the client id of an earlier socket; see ``ComfyClient.overhear``."""
+        async with self._http.new_session(_no_redirects()) as session:
+            socket = await self._open(session, client_id)
+            try:
+                await self._greet(socket)
+                while (frame := await self._receive(socket)) is not None:
+                    message = self._parse(frame)
+                    if message is not None:
+                        yield message
+            finally:
+                await socket.close()
 
     def hurry(self) -> None:
         """End the pause before the next try, because somebody knows that the backend answers again."""
@@ -232,6 +243,12 @@ class Connection:
             await asyncio.wait({over}, timeout=step * (0.5 + self._jitter() / 2))
         finally:
             over.cancel()
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    return trace
 
 
 class _Redirected(Exception):

@@ -1,8 +1,9 @@
 """Follows one submitted prompt to its end, whatever happens to the socket or the backend in between.
 
 Messages of the socket are a hint; the queue and the history are the truth. As long as the socket that submitted the
-prompt stands, its messages tell all. Once it broke, messages of this prompt go nowhere (they are addressed to the old
-client id), so the follower is *adrift* and asks queue and history until the prompt is found finished or gone.
+prompt stands, its messages tell all. Once it broke, messages of this prompt are addressed to a client id that is no
+more, so the follower is *adrift* and asks queue and history until the prompt is found finished or gone. A second socket
+under the old id (``Ear``) may still hear of progress, and lets a prompt that hangs be told from one that takes long.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..domain import Attempt, Cause, Failure, Job
 from ..errors import BackendError, BackendTimedOut, BackendUnreachable
 from ..machine.backends import HealthEvent, ProbeFailed
 from ..machine.events import Event, Faulted, Found, Started, Vanished
+from .ear import Ear
 from .tracker import Advanced, Began, Ended, Tracker
 from .updates import JobPreviewed, JobProgressed, Publish
 
@@ -93,6 +95,8 @@ class Follower:
     clock: Callable[[], float]
     entry: HistoryEntry | None = None
     _adrift: bool = False
+    _ear: Ear | None = None
+    _ear_renewed: bool = False
     _lost_since: float | None = None
     _refusals_since: float | None = None
     _quiet_since: float = 0.0
@@ -110,12 +114,14 @@ class Follower:
         self._quiet_since = self.clock()
         self._began_at = self.attempt.started_at
         self._lost_since = self.clock() if lost else None
-        if adrift and (verdict := await self._look_up()) is not None:
+        try:
+            verdict = await self._look_up(inbox) if adrift else None
+            while verdict is None:
+                verdict = await self._next(inbox)
             return verdict
-        while True:
-            verdict = await self._next(inbox)
-            if verdict is not None:
-                return verdict
+        finally:
+            if self._ear is not None:
+                await self._ear.close()
 
     async def _next(self, inbox: Inbox) -> Verdict | None:
         limit = self.job.spec.time_limit_s
@@ -126,16 +132,14 @@ class Follower:
         try:
             message = await asyncio.wait_for(inbox.get(), self._wait_s())
         except asyncio.TimeoutError:
-            return await self._after_silence()
+            return await self._after_silence(inbox)
         if isinstance(message, Disconnected):
             self._adrift = True
-            return await self._look_up()
-        if isinstance(message, Connected):
-            return await self._look_up() if self._adrift else None
-        if isinstance(message, Status):
+            return await self._look_up(inbox)
+        if isinstance(message, Connected | Status):
             # Every client hears of each change of the queue: the moment to ask for ours when nothing else tells.
-            return await self._look_up() if self._adrift else None
-        self._quiet_since = self.clock()
+            return await self._look_up(inbox) if self._adrift else None
+        self._quiet_since, self._ear_renewed = self.clock(), False
         if isinstance(message, Preview):
             self._show(message)
             return None
@@ -148,7 +152,7 @@ class Follower:
             return await self._ended(notable)
         if isinstance(message, Executing) and message.node_id is None and message.prompt_id is not None:
             # The prompt is over though no message told how: the history does.
-            return await self._look_up()
+            return await self._look_up(inbox)
         return None
 
     def _wait_s(self) -> float:
@@ -165,21 +169,33 @@ class Follower:
     def _ran_s(self) -> float:
         return self.clock() - self._began_at if self._began_at is not None else 0.0
 
-    async def _after_silence(self) -> Verdict | None:
-        quiet_s = self.clock() - self._quiet_since
-        if self._adrift:
-            # The messages of its nodes go to the old socket, so silence tells nothing.
-            return await self._look_up()
-        if quiet_s < self.patience.stall_s:
+    async def _after_silence(self, inbox: Inbox) -> Verdict | None:
+        if not self._adrift and self.clock() - self._quiet_since < self.patience.stall_s:
             return None
-        verdict = await self._look_up()
-        if verdict is not None or self._adrift:
+        verdict = await self._look_up(inbox)
+        quiet_s = self.clock() - self._quiet_since
+        if verdict is not None or quiet_s < self.patience.stall_s:
             return verdict
-        if self.tracker.began:
-            return await self._give_up(Cause.STALLED, f"sent nothing for {quiet_s:.0f} s while it ran the job")
-        # It waits behind others, for as long as they take.
-        self._quiet_since = self.clock()
-        return None
+        if self._began_at is None:
+            # It waits behind others, for as long as they take.
+            self._quiet_since = self.clock()
+            return None
+        if self._adrift and not await self._silence_counts():
+            return None
+        return await self._give_up(Cause.STALLED, f"sent nothing for {quiet_s:.0f} s while it ran the job")
+
+    async def _silence_counts(self) -> bool:
+        """Whether an adrift prompt would have been heard if it did anything.
+
+        The first silence may be that of an ear that the backend has dropped; the second tells.
+        """
+        if self._ear is None or not self._ear.open:
+            return False
+        if self._ear_renewed:
+            return True
+        await self._ear.renew()
+        self._quiet_since, self._ear_renewed = self.clock(), True
+        return False
 
     async def _taken_back(self) -> bool:
         """Take a prompt back that waits behind a meta-graph, which may itself wait for a job in our own queue."""
@@ -199,7 +215,7 @@ class Follower:
         await self._fed(Faulted(self.attempt.id, Failure(Cause.BUSY, text), sent=False))
         return True
 
-    async def _look_up(self) -> Verdict | None:
+    async def _look_up(self, inbox: Inbox) -> Verdict | None:
         """Ask the backend where the prompt is."""
         if self.peer.closed:
             return await self._give_up(Cause.VANISHED, "was removed or edited while it had the job")
@@ -214,6 +230,9 @@ class Follower:
             self.entry = where.entry
             return await self._ended(_ending(where.entry))
         await self._seen(running=where.place is Place.RUNNING)
+        if self._adrift and self._ear is None and where.client_id is not None:
+            prompt_id, retry_s = self.attempt.prompt_id, self.patience.poll_s
+            self._ear = Ear(self.peer, prompt_id, where.client_id, inbox, retry_s=retry_s)
         return None
 
     async def _seen(self, *, running: bool) -> None:

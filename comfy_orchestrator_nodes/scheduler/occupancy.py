@@ -12,7 +12,6 @@ from ..machine.jobs import JobState
 from ..placement import BackendView, Estimates, JobView, Outcome
 from .transfer import Transfer
 
-
 SLOTS = 2
 """Jobs of ours that a backend has at most: one that runs, and one whose transfer that hides."""
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+
 import pytest
 
 from comfy_orchestrator_nodes.backend.answers import CancelOutcome, HistoryStatus, Place
 from comfy_orchestrator_nodes.backend.client import ComfyClient
-from comfy_orchestrator_nodes.backend.messages import Executing, Interrupted, Started, Success
+from comfy_orchestrator_nodes.backend.messages import Executing, Interrupted, Started, Status, Success
 from comfy_orchestrator_nodes.domain import Backend
 from tests.contract.conftest import Peer
 from tests.contract.prompts import new_id, preview_prompt
-from tests.support.recorder import Recorder
+from tests.support.recorder import PATIENCE_S, Recorder
 
 
 async def run_slowly(peer: Peer, recorder: Recorder) -> str:
@@ -134,6 +137,23 @@ async def test_messages_go_only_to_the_socket_that_submitted(peer: Peer) -> None
     assert bystander.of(prompt_id) == []
     assert recorder.of(own) == []
     assert recorder.of(prompt_id)
+
+
+async def test_a_running_prompt_is_overheard_under_the_client_id_it_was_submitted_with(peer: Peer) -> None:
+    async def overhear(client_id: str, prompt_id: str) -> None:
+        async with aclosing(peer.client.overhear(client_id)) as messages:
+            async for message in messages:
+                if isinstance(message, Status):
+                    await peer.client.cancel(prompt_id)
+                if isinstance(message, Interrupted) and message.prompt_id == prompt_id:
+                    return
+        pytest.fail("the socket ended without a word of the prompt")
+
+    async with peer.recorder() as recorder:
+        running = await run_slowly(peer, recorder)
+        client_id = (await peer.client.find(running)).client_id
+        assert client_id is not None
+        await asyncio.wait_for(overhear(client_id, running), PATIENCE_S)
 
 
 async def test_a_prompt_submitted_without_a_socket_can_be_followed_by_asking(peer: Peer) -> None:

@@ -25,10 +25,11 @@ from comfy_orchestrator_nodes.domain import (
     Value,
 )
 from comfy_orchestrator_nodes.orchestrator.jobs import Ticket
+from comfy_orchestrator_nodes.scheduler.updates import JobProgressed
 from comfy_orchestrator_nodes.service import Settings, open_service
 from comfy_orchestrator_nodes.store.invariants import check_invariants
 from tests.fakes import faults
-from tests.fakes.execution import raising, showing, until, vanishing
+from tests.fakes.execution import raising, showing, stepping, until, vanishing
 from tests.fakes.fake_comfy import FakeComfy, Waiting
 from tests.fakes.node_classes import png
 from tests.unit.scheduler.conftest import QUICK, TIMEOUT_S, Master, nowhere
@@ -87,6 +88,48 @@ async def test_a_job_that_goes_silent_is_taken_off_its_backend_and_tried_again(t
         assert first.failure is not None
         assert (first.failure.cause, first.charged) == (Cause.STALLED, True)
         await master.until(lambda: fake.remaining == 0)
+
+
+async def test_a_job_that_goes_silent_after_its_socket_broke_is_taken_off_its_backend_too(
+    tmp_path: Path, fake: FakeComfy
+) -> None:
+    async with opened(tmp_path, SOON_STALLED) as master:
+        await master.add(fake, "one")
+        ticket = await running(master, fake)
+        fake.drop_sockets()
+        job = await master.end(ticket)
+        assert job.status is JobStatus.SUCCEEDED
+        first, _ = await master.service.attempts.for_job(job.id)
+        assert first.failure is not None
+        assert first.failure.cause is Cause.STALLED
+        await master.until(lambda: fake.remaining == 0)
+
+
+async def test_a_job_whose_socket_broke_is_heard_to_go_on_and_is_left_alone(tmp_path: Path, fake: FakeComfy) -> None:
+    async with opened(tmp_path, SOON_STALLED) as master:
+        await master.add(fake, "one")
+        gates = [asyncio.Event() for _ in range(8)]
+        fake.behave(stepping(gates))
+        ticket = await master.submit(await master.define())
+        await master.until_kind(ticket.job_id, "started")
+        fake.drop_sockets()
+        # The master's own new socket, and the one under the id of the old.
+        await master.until(lambda: fake.requests.count(("GET", "/ws")) >= 3)
+        began = time.monotonic()
+        for gate in gates:
+            gate.set()
+            # Each step comes well before the stall limit, all of them together take longer than it twice.
+            await asyncio.sleep(SOON_STALLED.patience.stall_s / 3)
+        job = await master.end(ticket)
+        assert len(progress(master, ticket)) > len(gates)
+        assert time.monotonic() - began > 2 * SOON_STALLED.patience.stall_s
+        assert job.status is JobStatus.SUCCEEDED
+        assert len(await master.service.attempts.for_job(job.id)) == 1
+
+
+def progress(master: Master, ticket: Ticket) -> list[float]:
+    """Return what was told of a job's progress."""
+    return [u.done_ratio for u in master.updates if isinstance(u, JobProgressed) and u.job_id == ticket.job_id]
 
 
 async def test_a_job_that_waits_behind_others_for_longer_than_the_stall_limit_is_not_stalled(

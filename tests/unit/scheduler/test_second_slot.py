@@ -10,6 +10,7 @@ import pytest
 
 from comfy_orchestrator_nodes.domain import Definition, JobStatus, Value
 from comfy_orchestrator_nodes.orchestrator.jobs import Ticket
+from comfy_orchestrator_nodes.scheduler.updates import JobChanged
 from comfy_orchestrator_nodes.store.invariants import check_invariants
 from tests.fakes.execution import until
 from tests.fakes.fake_comfy import FakeComfy
@@ -102,7 +103,7 @@ async def test_no_third_job_is_sent(master: Master, fake: FakeComfy, definition:
     go.set()
     for ticket in (first, second, third):
         assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
-    kinds = [(u.job.id, u.kind) for u in master.updates if hasattr(u, "kind")]
+    kinds = [(u.job.id, u.kind) for u in master.updates if isinstance(u, JobChanged)]
     assert kinds.index((third.job_id, "placed")) > kinds.index((second.job_id, "started"))
 
 
