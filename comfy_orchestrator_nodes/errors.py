@@ -150,8 +150,9 @@ class NotFound(OrchestratorError):
 
     code = "not_found"
 
-    def __init__(self, kind: str, id_: str, *, near: Sequence[str] = ()) -> None:
+    def __init__(self, kind: str, id_: str, *, near: Sequence[str] = (), repair: str = "") -> None:
         hint = f" Did you mean {', '.join(repr(n) for n in near)}?" if near else ""
+        hint += f" {repair}" if repair else ""
         super().__init__(f"There is no {kind} {id_!r}.{hint}", kind=kind, id=id_, near=list(near))
         self.kind = kind
         self.id = id_

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import BinaryIO
 
 from aiohttp import web
 
 from ..errors import Conflict, InvalidDocument, InvalidRequest, NotFound, StoreError
+from ..orchestrator.exchange import Imported
 from ..workflow import bundle
 from ..workflow.bundle import Bundle
 from ..workflow.files import definition_name
@@ -39,7 +40,7 @@ _CHUNK_BYTES = 1 << 20
 
 async def read_file(call: Call, query: FileQuery) -> DraftView:
     """Look into a file that holds a workflow, of any kind and age. Nothing is stored."""
-    async with _received(call.request) as file:
+    async with received(call.request) as file:
         opened = await call.service.documents.open(file, query.filename)
     if isinstance(opened, Bundle):
         raise InvalidDocument("This file holds definitions exported from a library: import it as it is.")
@@ -53,20 +54,18 @@ async def import_file(call: Call, query: ImportQuery) -> ImportView:
     content under a taken id.
     """
     service = call.service
-    async with _received(call.request) as file:
+    async with received(call.request) as file:
         opened = await service.documents.open(file, query.filename)
     if isinstance(opened, Bundle):
         taken = await service.exchange.take(opened, query.on_conflict)
         found = f"{len(taken)} exported definition{'s' * (len(taken) != 1)}"
-        absent = {used: one.definition for one in taken for used in await service.exchange.absent(one.definition)}
-        warnings = [
-            f"{d.name!r} runs the workflow {used!r}, which is not in the library." for used, d in absent.items()
-        ]
+        warnings = await _absent(call, taken)
         return ImportView(found=found, imported=[ImportedView.of(one) for one in taken], warnings=warnings)
     draft = await service.documents.draft(opened)
     name = query.name or definition_name(query.filename)
     added = await service.exchange.add(draft.definition(name, definition_id=query.id or ""))
-    return ImportView(found=draft.found, imported=[ImportedView.of(added)], warnings=list(draft.warnings))
+    warnings = [*draft.warnings, *await _absent(call, (added,))]
+    return ImportView(found=draft.found, imported=[ImportedView.of(added)], warnings=warnings)
 
 
 async def export_definition(call: Call, definition_id: str, query: VersionQuery) -> web.StreamResponse:
@@ -124,8 +123,14 @@ async def get_thumbnail(call: Call, definition_id: str, query: ThumbnailQuery) -
     return web.Response(body=data, content_type=thumbnail.media_type, headers=headers)
 
 
+async def _absent(call: Call, taken: Sequence[Imported]) -> list[str]:
+    """Return a warning for each definition that is run by what was imported, and is not in the library."""
+    absent = {used: one.definition for one in taken for used in await call.service.exchange.absent(one.definition)}
+    return [f"{user.name!r} runs the workflow {used!r}, which is not in the library." for used, user in absent.items()]
+
+
 @asynccontextmanager
-async def _received(request: web.Request) -> AsyncIterator[BinaryIO]:
+async def received(request: web.Request) -> AsyncIterator[BinaryIO]:
     """Receive the body into a file, which is gone when the block ends.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import backends, conditions, definitions, jobs, library, runs, system, values
+from . import backends, conditions, definitions, embedded, jobs, library, runs, system, values
 from .access import Access
 from .openapi import document
 from .schemas import PREFIX, View
@@ -36,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     *backends.ROUTES,
     *definitions.ROUTES,
     *library.ROUTES,
+    *embedded.ROUTES,
     *conditions.ROUTES,
     *jobs.ROUTES,
     *runs.ROUTES,

@@ -76,6 +76,9 @@ def _add_file_commands(add: _Add) -> None:
         default="refuse",
         help="what to do with an exported definition whose id is taken by other content (default: refuse)",
     )
+    take.add_argument(
+        "--embedded", action="store_true", help="not the workflow itself, but the definitions that it carries"
+    )
     export = add("export", "Write a definition, with those that it runs, to one file for another library.")
     export.add_argument("definition", metavar="DEFINITION", help="its id or name")
     export.add_argument("--version", type=_positive, help="which version (default: the latest)")

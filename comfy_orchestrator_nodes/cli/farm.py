@@ -136,10 +136,11 @@ async def import_file(arguments: argparse.Namespace, console: Console, master: M
     query = {"on_conflict": arguments.on_conflict}
     if arguments.file != STDIN:
         query["filename"] = Path(arguments.file).name
-    if arguments.name:
+    if arguments.name and not arguments.embedded:
         query["name"] = arguments.name
+    path = "/definitions/embedded/import" if arguments.embedded else "/definitions/import"
     with open_file(arguments.file) as file:
-        found = await master.upload("/definitions/import", file, media_type_of(arguments.file), query)
+        found = await master.upload(path, file, media_type_of(arguments.file), query)
     console.document(found)
     console.text(f"Found: {found['found']}.")
     for one in found["imported"]:

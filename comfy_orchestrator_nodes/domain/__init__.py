@@ -44,6 +44,15 @@ def canonical_json(value: Json) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def _whole_numbers(value: Json) -> Json:
+    """Return the value with 1.0 as 1: a browser writes them alike, and no node tells them apart."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(inner) for key, inner in value.items()}
+    return [_whole_numbers(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 def content_hash(value: Json) -> str:
     """Return the SHA-256 of ``canonical_json(value)`` in lower-case hex."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
@@ -109,8 +118,10 @@ class Definition:
         if cached is None:
             cached = content_hash(
                 {
-                    "prompt": self.prompt,
-                    "parameters": [[p.name, p.type, p.node_id, p.input_name, p.default] for p in self.parameters],
+                    "prompt": _whole_numbers(self.prompt),
+                    "parameters": [
+                        [p.name, p.type, p.node_id, p.input_name, _whole_numbers(p.default)] for p in self.parameters
+                    ],
                     "outputs": [[o.name, o.type, o.node_id, o.index] for o in self.outputs],
                 }
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
 from ..domain import Backend, Definition, Parameter
 from ..errors import BindingFailed, InvalidRequest, NotFound
@@ -12,6 +13,11 @@ from ..workflow.bind import bind
 from .slots import SLOTS, Slots, input_name, parse, resolve
 
 AUTO = "auto"
+
+_UNKNOWN_WORKFLOW = (
+    "Choose one of the library. If this meta-graph was made elsewhere, it may carry the workflow with it: import that "
+    "from the file or image you opened ('python -m comfy_orchestrator_nodes import --embedded FILE' does it, too)."
+)
 
 
 def validate(snapshot: Snapshot, workflow: str, backend: str, parameters: str, input_types: Mapping[str, str]) -> None:
@@ -84,11 +90,8 @@ def definition_of(snapshot: Snapshot, workflow: str) -> Definition:
         raise InvalidRequest("The orchestrator is still starting: try again in a moment.")
     definition = snapshot.definitions.get(workflow)
     if definition is None:
-        if not snapshot.definitions:
-            raise InvalidRequest(
-                f"There is no workflow {workflow!r}: the library is empty. Save a workflow there first."
-            )
-        raise NotFound("workflow", workflow, near=list(snapshot.definitions)[:5])
+        near = get_close_matches(workflow, snapshot.definitions, n=3)
+        raise NotFound("workflow", workflow, near=near, repair=_UNKNOWN_WORKFLOW)
     return definition
 
 

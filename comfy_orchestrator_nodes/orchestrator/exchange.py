@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -50,6 +51,38 @@ class Imported:
     """Empty for a workflow, which has none."""
 
 
+class Standing(str, Enum):
+    """How the library stands to a definition that came with a workflow."""
+
+    UNKNOWN = "unknown"
+    """Nothing has its id."""
+    EQUAL = "equal"
+    """The same content is there under the same id."""
+    DIFFERS = "differs"
+    """Its id is taken by other content."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One definition of a file beside the library."""
+
+    definition: Definition
+    standing: Standing
+    here: Definition | None
+    """What the library has under its id."""
+    same_as: str | None
+    """The id under which the library has the same content, if it has."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a meta-graph carries: the text for its document, and which definitions that holds."""
+
+    text: str
+    """Empty if it carries nothing."""
+    ids: tuple[str, ...]
+
+
 class Exchange:
     """Lets definitions leave and enter the library. Lives on the server loop."""
 
@@ -65,17 +98,37 @@ class Exchange:
             NotFound: there is no such definition or version.
             Conflict: it uses one that is not in the library.
         """
-        root = await self._library.stored(definition_id, version)
-        found = {root.id: root}
-        waiting = [root]
-        while waiting:
-            user = waiting.pop()
-            for used in used_definitions(user.prompt):
-                if used not in found:
-                    found[used] = await self._used_by(user, used)
-                    waiting.append(found[used])
-        needs: dict[str, Requirements] = {id_: await self._documents.needs(d) for id_, d in found.items()}
-        return await asyncio.to_thread(bundle.write, list(found.values()), needs, self._made_by)
+        found = await self._with_used(await self._library.stored(definition_id, version))
+        needs: dict[str, Requirements] = {d.id: await self._documents.needs(d) for d in found}
+        return await asyncio.to_thread(bundle.write, found, needs, self._made_by)
+
+    async def embed(self, definition_ids: Sequence[str]) -> Carried:
+        """Return definitions, with the latest of each that they use, as the text that a meta-graph carries.
+
+        Workflow documents are left out: the text goes into every image that the meta-graph makes.
+
+        Raises:
+            NotFound: there is no such definition.
+            Conflict: one uses another that is not in the library, or there are too many.
+        """
+        roots = [await self._library.version(id_) for id_ in dict.fromkeys(definition_ids)]
+        found = [replace(definition, workflow=None) for definition in await self._with_used(*roots)]
+        if len(found) > bundle.MAX_DEFINITIONS:
+            raise Conflict(f"A workflow carries at most {bundle.MAX_DEFINITIONS} others, not {len(found)}.")
+        if not found:
+            return Carried("", ())
+        text = (await asyncio.to_thread(bundle.write, found, {}, self._made_by, indent=None)).decode()
+        return Carried(text, tuple(definition.id for definition in found))
+
+    async def compare(self, file: Bundle) -> tuple[Compared, ...]:
+        """Say of each definition of a file how the library stands to it, in the order of their dependencies."""
+        everything = await self._library.list()
+        by_id = {definition.id: definition for definition in everything}
+        twins = {definition.content_hash: definition.id for definition in reversed(everything)}
+        return tuple(
+            Compared(d, _standing(by_id.get(d.id), d), by_id.get(d.id), twins.get(d.content_hash))
+            for d in file.definitions
+        )
 
     async def add(self, definition: Definition) -> Imported:
         """Store what was made from a workflow, unless the same is there under the same name.
@@ -113,6 +166,18 @@ class Exchange:
     async def absent(self, definition: Definition) -> tuple[str, ...]:
         """Return the ids of what a definition runs and the library does not have."""
         return tuple([used for used in used_definitions(definition.prompt) if await self._known(used) is None])
+
+    async def _with_used(self, *roots: Definition) -> list[Definition]:
+        """Return definitions, followed by the latest of each that they use."""
+        found = {root.id: root for root in roots}
+        waiting = list(roots)
+        while waiting:
+            user = waiting.pop()
+            for used in used_definitions(user.prompt):
+                if used not in found:
+                    found[used] = await self._used_by(user, used)
+                    waiting.append(found[used])
+        return list(found.values())
 
     async def _refuse_conflicts(self, file: Bundle) -> None:
         taken = [d for d in file.definitions if (known := await self._known(d.id)) is not None and _differ(known, d)]
@@ -177,6 +242,12 @@ def _renamed(definition: Definition, names: dict[str, str]) -> Definition:
         prompt=with_renamed(definition.prompt, changed),
         workflow=None if workflow is None else with_renamed_document(workflow, changed),
     )
+
+
+def _standing(here: Definition | None, came: Definition) -> Standing:
+    if here is None:
+        return Standing.UNKNOWN
+    return Standing.DIFFERS if _differ(here, came) else Standing.EQUAL
 
 
 def _differ(one: Definition, other: Definition) -> bool:

@@ -52,13 +52,16 @@ class Bundle:
     definitions: tuple[Definition, ...]
 
 
-def write(definitions: Sequence[Definition], needs: Mapping[str, Requirements], made_by: str) -> bytes:
+def write(
+    definitions: Sequence[Definition], needs: Mapping[str, Requirements], made_by: str, *, indent: int | None = 1
+) -> bytes:
     """Return the file.
 
     Args:
         definitions: the exported one first, with their workflow documents.
         needs: definition id to what it needs; written for readers of the file, and not read back.
         made_by: which program wrote it.
+        indent: spaces for each level; None for one line.
     """
     document = {
         "format": FORMAT,
@@ -66,7 +69,7 @@ def write(definitions: Sequence[Definition], needs: Mapping[str, Requirements], 
         "made_by": made_by,
         "definitions": [_written(definition, needs.get(definition.id)) for definition in definitions],
     }
-    return json.dumps(document, indent=1, allow_nan=False).encode()
+    return json.dumps(document, indent=indent, allow_nan=False).encode()
 
 
 def is_bundle(value: Json) -> bool:

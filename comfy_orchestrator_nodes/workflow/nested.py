@@ -40,22 +40,33 @@ def with_renamed_document(workflow: Mapping[str, Json], names: Mapping[str, str]
 
 def node_types(workflow: Mapping[str, Json]) -> frozenset[str]:
     """Return the types of all nodes of a UI-format document, those in its subgraphs included."""
-    found: set[str] = set()
+    return frozenset(node["type"] for node in _document_nodes(workflow) if isinstance(node.get("type"), str))
+
+
+def definitions_named_in(workflow: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return the ids of the definitions that the Remote Workflow nodes of a UI-format document run, each once."""
+    named = (
+        _first(node.get("widgets_values")) for node in _document_nodes(workflow) if node.get("type") == REMOTE_WORKFLOW
+    )
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str) and name))
+
+
+def _document_nodes(workflow: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+    """Yield all nodes of a UI-format document, those in its subgraphs after its own."""
     waiting: list[Json] = [workflow]
-    while waiting:
-        graph = waiting.pop()
-        found.update(_types(graph))
+    for graph in waiting:
+        nodes = graph.get("nodes") if isinstance(graph, Mapping) else None
+        yield from (node for node in (nodes if isinstance(nodes, list) else ()) if isinstance(node, Mapping))
         definitions = graph.get("definitions") if isinstance(graph, Mapping) else None
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
         waiting += subgraphs if isinstance(subgraphs, list) else ()
-    return frozenset(found)
 
 
-def _types(graph: Json) -> Iterator[str]:
-    nodes = graph.get("nodes") if isinstance(graph, Mapping) else None
-    for node in nodes if isinstance(nodes, list) else ():
-        if isinstance(node, Mapping) and isinstance(node.get("type"), str):
-            yield node["type"]
+def _first(values: Json) -> Json:
+    """Return what the ``workflow`` widget of a Remote Workflow node holds."""
+    if isinstance(values, Mapping):
+        return values.get(_WIDGET)
+    return values[0] if isinstance(values, list) and values else None
 
 
 def _renamed_node(node: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -96,6 +96,7 @@ _bodies = {
     "save_definition": {"prompt": {}, "parameters": [], "outputs": []},
     "inspect_prompt": {"prompt": {"1": {"class_type": "X", "inputs": {}}}},
     "roll_back_definition": {"version": 1},
+    "embed_definitions": {"ids": []},
     "submit_job": {"definition": "x"},
     "decide_job": {"decision": "drop"},
 }

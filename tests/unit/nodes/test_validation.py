@@ -63,7 +63,7 @@ def test_a_whole_number_fits_where_any_number_does() -> None:
         ({"in_1": "IMAGE", "parameters": {"in": ["picture"]}}, "picture"),
         ({"snapshot": Snapshot(problem="Another ComfyUI is the master.")}, "Another ComfyUI"),
         ({"snapshot": Snapshot()}, "still starting"),
-        ({"snapshot": Snapshot(ready=True)}, "library is empty"),
+        ({"snapshot": Snapshot(ready=True)}, "import that from the file or image you opened"),
     ],
 )
 def test_what_cannot_work_is_refused_with_what_to_mend(given: dict[str, Any], told: str) -> None:
