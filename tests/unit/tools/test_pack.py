@@ -53,4 +53,4 @@ def test_a_copy_replaces_a_link(tmp_path: Path) -> None:
     install_pack(tmp_path, Install.COPY)
     assert not (tmp_path / PACK_NAME).is_symlink()
     assert not (tmp_path / PACK_NAME / "tests").exists()
-    assert (tmp_path / PACK_NAME / "comfy_orchestrator_nodes" / "domain.py").is_file()
+    assert (tmp_path / PACK_NAME / "comfy_orchestrator_nodes" / "errors.py").is_file()
