@@ -27,6 +27,7 @@ from PIL import Image
 from server import PromptServer
 
 from . import __version__
+from .agent import pack as agent
 from .api.access import Access
 from .api.events import BrowserEvents
 from .api.routes import add_routes
@@ -222,9 +223,10 @@ def _tell_of_missing_front_end() -> None:
 
 
 def load() -> tuple[dict[str, type], dict[str, str]]:
-    """Start the extension on ComfyUI's server; return its node classes and their display names."""
+    """Start master and agent on ComfyUI's server; return their node classes and display names."""
     _tell_of_missing_front_end()
     server = PromptServer.instance
+    agent_classes, agent_names = agent.load(dedicated=False)
     extension = Extension(server)
     add_routes(server.routes, extension.access)
     server.add_on_prompt_handler(extension.on_prompt)
@@ -232,10 +234,12 @@ def load() -> tuple[dict[str, type], dict[str, str]]:
         REMOTE_WORKFLOW: remote_workflow.build(extension),
         **flow_nodes.build(extension),
         **io_nodes.NODE_CLASS_MAPPINGS,
+        **agent_classes,
     }
     names = {
         REMOTE_WORKFLOW: "Remote Workflow",
         **flow_nodes.NODE_DISPLAY_NAME_MAPPINGS,
         **io_nodes.NODE_DISPLAY_NAME_MAPPINGS,
+        **agent_names,
     }
     return classes, names

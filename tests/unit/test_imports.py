@@ -14,7 +14,11 @@ PACKAGE = ROOT / "comfy_orchestrator_nodes"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Modules of ComfyUI itself, and torch: only there when ComfyUI runs the pack.
-NEED_COMFYUI = ("comfy_orchestrator_nodes/nodes/", "comfy_orchestrator_nodes/extension")
+NEED_COMFYUI = (
+    "comfy_orchestrator_nodes/nodes/",
+    "comfy_orchestrator_nodes/extension",
+    "comfy_orchestrator_nodes/agent/pack.py",
+)
 
 IMPORT_ALL = """
 import importlib, sys

@@ -1,0 +1,203 @@
+"""Uploads on their way: bodies into blobs, without the server's loop ever touching the disk or the hash.
+
+What an upload that was cut off has brought is kept for a while, so that it can go on there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from aiohttp import ClientPayloadError, StreamReader, web
+
+from .blob_writer import BlobWriter
+from .blobs import BlobStore, Reservation
+from .errors import MalformedRequest, OffsetWrong, UploadStalled
+
+KEEP_S = 600.0
+"""How long what came of a cut-off upload is kept."""
+WORTH_KEEPING_BYTES = 1 << 20
+IDLE_S = 60.0
+"""How long an upload may bring nothing."""
+_BATCH_BYTES = 1 << 20
+"""What is handed to a thread at once: less, and the hand-over costs more than the hashing."""
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which part of a blob a body is."""
+
+    start: int
+    length: int
+    total: int
+
+
+def extent_of(request: web.Request) -> Extent:
+    """Return which part of a blob a request brings.
+
+    Raises:
+        MalformedRequest: it does not say how long it is, or contradicts itself.
+    """
+    length = request.content_length
+    if length is None:
+        raise MalformedRequest("Say how long the body is (Content-Length).")
+    told = request.headers.get("Content-Range")
+    if told is None:
+        return Extent(0, length, length)
+    match = _CONTENT_RANGE.fullmatch(told)
+    if match is None:
+        raise MalformedRequest("Content-Range is 'bytes FIRST-LAST/TOTAL'.")
+    first, last, total = map(int, match.groups())
+    if last - first + 1 != length or last + 1 != total:
+        raise MalformedRequest("Content-Range must reach to the end of the blob and fit the body's length.")
+    return Extent(first, length, total)
+
+
+@dataclass
+class _Partial:
+    """What came of an upload, and the room that is kept for the rest of it."""
+
+    writer: BlobWriter
+    reservation: Reservation
+    total: int
+    kept_since: float = 0.0
+
+    def discard(self) -> None:
+        self.writer.discard()
+        self.reservation.end()
+
+
+class Uploads:
+    """The uploads of one store. Lives on the server's loop; its work is done by ``executor``."""
+
+    def __init__(
+        self, store: BlobStore, executor: Executor, *, clock: Callable[[], float], idle_s: float = IDLE_S
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._idle_s = idle_s
+        self._partials: dict[str, _Partial] = {}
+
+    def offset(self, sha256: str) -> int:
+        """Return how many bytes of a cut-off upload are kept."""
+        self.sweep()
+        partial = self._partials.get(sha256)
+        return partial.writer.size_bytes if partial is not None else 0
+
+    def sweep(self) -> None:
+        """Delete what was kept for too long."""
+        now = self._clock()
+        for sha256, partial in list(self._partials.items()):
+            if now - partial.kept_since >= KEEP_S:
+                self._executor.submit(self._partials.pop(sha256).discard)
+
+    def discard_all(self) -> None:
+        """Delete all that is kept of cut-off uploads."""
+        while self._partials:
+            self._partials.popitem()[1].discard()
+
+    async def receive(self, sha256: str, extent: Extent, body: StreamReader, owner: str, lease_s: float) -> None:
+        """Store a body as a blob, or as the rest of one.
+
+        Raises:
+            OffsetWrong: it does not go on where the upload stopped.
+            UploadStalled: it was cut off, or nothing came for too long; what came is kept.
+            HashWrong: it is not what its name says. It was deleted.
+            BlobTooLarge, BlobsFull, DiskFull, SetupFailed: there is no place for it. It was deleted.
+        """
+        loop = asyncio.get_running_loop()
+        partial = await self._begin(sha256, extent)
+        try:
+            await self._read(body, partial)
+            await loop.run_in_executor(self._executor, self._publish, partial, sha256, owner, lease_s)
+        except UploadStalled:
+            await loop.run_in_executor(self._executor, self._keep(sha256, partial))
+            raise
+        except asyncio.CancelledError:
+            self._executor.submit(partial.discard)
+            raise
+        except BaseException:
+            await loop.run_in_executor(self._executor, partial.discard)
+            raise
+
+    async def _begin(self, sha256: str, extent: Extent) -> _Partial:
+        self.sweep()
+        if extent.start:
+            kept = self._partials.get(sha256)
+            offset = kept.writer.size_bytes if kept is not None else 0
+            if kept is None or extent.start != offset or extent.total != kept.total:
+                raise OffsetWrong(f"The upload goes on at {offset}, not {extent.start}.", offset_bytes=offset)
+            return self._partials.pop(sha256)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._executor, self._open, extent.total)
+        except BaseException:
+            # What is kept of other uploads may be what the room is lacking.
+            if not self._partials:
+                raise
+            self.discard_all()
+        return await loop.run_in_executor(self._executor, self._open, extent.total)
+
+    def _open(self, total: int) -> _Partial:
+        reservation = self._store.reserve(total)
+        try:
+            return _Partial(self._store.writer(), reservation, total)
+        except BaseException:
+            reservation.end()
+            raise
+
+    def _publish(self, partial: _Partial, sha256: str, owner: str, lease_s: float) -> None:
+        partial.reservation.end()
+        self._store.publish(partial.writer, expected=sha256, owner=owner, lease_s=lease_s)
+
+    def _keep(self, sha256: str, partial: _Partial) -> Callable[[], None]:
+        """Keep the longer one of this and what is kept already; return what deletes the other."""
+        older = self._partials.get(sha256)
+        kept = older.writer.size_bytes if older is not None else 0
+        if partial.writer.size_bytes < max(WORTH_KEEPING_BYTES, kept):
+            return partial.discard
+        partial.kept_since = self._clock()
+        self._partials[sha256] = partial
+        return older.discard if older is not None else lambda: None
+
+    async def _read(self, body: StreamReader, partial: _Partial) -> None:
+        """Hand the body to a thread in batches; the next one is received while the last is hashed and written."""
+        loop = asyncio.get_running_loop()
+        writing: asyncio.Future[None] | None = None
+        try:
+            while batch := await self._next_batch(body):
+                if writing is not None:
+                    await writing
+                writing = loop.run_in_executor(self._executor, partial.writer.write, batch)
+        finally:
+            if writing is not None:
+                # Also when this is cancelled: the thread must be done with the file before it is closed.
+                await asyncio.shield(writing)
+        if partial.writer.size_bytes != partial.total:
+            raise UploadStalled("The upload was cut off.")
+
+    async def _next_batch(self, body: StreamReader) -> list[bytes]:
+        batch: list[bytes] = []
+        size = 0
+        while size < _BATCH_BYTES:
+            try:
+                # Without a wait (and a timer) where something is there already.
+                chunk = body.read_nowait() or await asyncio.wait_for(body.readany(), self._idle_s)
+            except asyncio.TimeoutError:
+                raise UploadStalled(f"Nothing came for {self._idle_s:.0f} s.") from None
+            except (ConnectionError, ClientPayloadError):
+                # What came before still counts; the next call finds out that there is no more.
+                if batch:
+                    return batch
+                raise UploadStalled("The connection was cut.") from None
+            if not chunk:
+                break
+            batch.append(chunk)
+            size += len(chunk)
+        return batch

@@ -1,0 +1,120 @@
+"""Values into blobs and back, and the handle that a history shows of them. Blocks: nodes run in the prompt's thread."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from . import files
+from .blobs import BlobStore
+from .dtypes import is_tensor
+from .errors import UnsupportedValue
+from .wire import MEDIA_TYPE, TORCH, Encoded, Native, decode, encode
+
+VALUE = "value"
+FILE = "file"
+FORMS = (VALUE, FILE)
+LEASE_S = 3600.0
+INLINE_BYTES = 2048
+"""Values up to this size are told in their handle as well, so that a number costs no request of its own."""
+
+Handle = dict[str, Any]
+
+
+class Values:
+    """Moves values between a ComfyUI's links and its blobs."""
+
+    def __init__(self, store: BlobStore, native: Native = TORCH) -> None:
+        self._store = store
+        self._native = native
+
+    def has(self, sha256: str) -> bool:
+        """Whether a blob is there; it stays for an hour, the longest that a prompt should wait."""
+        return self._store.lease(sha256, "a prompt", LEASE_S)
+
+    def read(self, sha256: str, type_: str, form: str) -> Any:
+        """Return a value.
+
+        Raises:
+            BlobMissing: it is not there.
+            MalformedValue: it is no encoded value.
+            UnsupportedValue: its type cannot be made here.
+        """
+        with self._store.open(sha256) as file:
+            if form == VALUE:
+                return decode(file, self._native)
+            if type_ in files.FILE_TYPES:
+                return files.video(file)
+        raise UnsupportedValue(f"A {type_} cannot be made of a file here.", path="value", python_type=type_)
+
+    def write(self, value: Any, type_: str, owner: str) -> Handle:
+        """Store a value, leased for ``owner``, and return its handle.
+
+        Raises:
+            UnsupportedValue: it, or a part of it, cannot travel.
+            BlobTooLarge, BlobsFull, DiskFull: there is no room for it.
+        """
+        if type_ in files.FILE_TYPES and hasattr(value, "save_to"):
+            return self._write_file(value, type_, owner)
+        encoded = encode(value, type_)
+        handle = {
+            "sha256": self._store_parts(encoded.parts(), encoded.size_bytes, owner),
+            "size_bytes": encoded.size_bytes,
+            "type": type_,
+            "form": VALUE,
+            "media_type": MEDIA_TYPE,
+            "lossless": True,
+            "summary": summary(value),
+        }
+        if encoded.size_bytes <= INLINE_BYTES:
+            handle["inline"] = _base64(encoded)
+        return handle
+
+    def _write_file(self, value: Any, type_: str, owner: str) -> Handle:
+        with files.opened(value, self._store.scratch()) as (file, own):
+            size_bytes = file.seek(0, 2)
+            file.seek(0)
+            head = file.read(files.HEAD_BYTES)
+            file.seek(0)
+            chunks = iter(lambda: file.read(4 << 20), b"")
+            sha256 = self._store_parts(map(memoryview, chunks), size_bytes, owner)
+        return {
+            "sha256": sha256,
+            "size_bytes": size_bytes,
+            "type": type_,
+            "form": FILE,
+            "media_type": files.media_type(head),
+            "lossless": own,
+            "summary": f"{type_} of {size_bytes} bytes",
+        }
+
+    def _store_parts(self, parts: Iterable[memoryview], size_bytes: int, owner: str) -> str:
+        reservation = self._store.reserve(size_bytes)
+        try:
+            writer = self._store.writer()
+            try:
+                for part in parts:
+                    writer.write_large(part)
+                reservation.end()
+                return self._store.publish(writer, owner=owner, lease_s=LEASE_S)
+            finally:
+                writer.discard()
+        finally:
+            reservation.end()
+
+
+def summary(value: Any) -> str:
+    """Say in a few words what a value is, for people."""
+    if is_tensor(value):
+        sides = " x ".join(map(str, value.shape)) or "one number"
+        return f"{sides} {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{str(key)[:20]}: {summary(item)[:60]}" for key, item in list(value.items())[:4]) + "}"
+    return f"{type(value).__name__} {str(value)[:60]}"
+
+
+def _base64(encoded: Encoded) -> str:
+    return base64.b64encode(b"".join(encoded.parts())).decode("ascii")
