@@ -10,6 +10,7 @@ const SCHEMAS = {
   'orchestrator.jobs': v.object({ changes: v.array(JobChange) }),
   'orchestrator.progress': v.object({ jobs: v.array(Progress) }),
   'orchestrator.backends': v.object({ backends: v.array(Backend) }),
+  'orchestrator.library': v.object({ versions: v.record(v.string(), v.number()) }),
   'orchestrator.preview': v.object({
     job_id: v.string(),
     backend_id: v.string(),

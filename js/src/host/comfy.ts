@@ -132,6 +132,8 @@ export interface ComfyApp {
   /** Deprecated since 1.32, the only one before. */
   readonly graph?: Graph
   readonly canvas?: Canvas
+  /** Whether a graph is being put together from stored data. */
+  readonly configuringGraph?: boolean
   loadGraphData?(workflow: unknown, clean?: boolean, restoreView?: boolean, name?: string | null): Promise<void>
   graphToPrompt?(graph?: Graph): Promise<{ workflow: unknown; output: unknown }>
 }

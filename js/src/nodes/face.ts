@@ -1,0 +1,97 @@
+import type { Meaning } from './slots'
+import type { Json, NodeParameters } from './parameters'
+
+/** What a workflow of the library looks like from outside: what it takes and what it yields. */
+export interface Face {
+  readonly id: string
+  readonly version: number
+  readonly name: string
+  readonly description?: string
+  readonly content_hash: string
+  readonly parameters: readonly FaceParameter[]
+  readonly outputs: readonly Meaning[]
+}
+
+export interface FaceParameter extends Meaning {
+  readonly default: Json
+  readonly required: boolean
+  readonly minimum: number | null
+  readonly maximum: number | null
+  readonly step: number | null
+  readonly choices: readonly Json[] | null
+  readonly multiline: boolean
+  readonly tooltip: string
+  readonly role: string
+}
+
+/** How many inputs and outputs the server declares for the node. */
+export const SLOTS = 16
+
+const FILE_TYPES: ReadonlySet<string> = new Set(['IMAGE', 'MASK', 'LATENT', 'AUDIO', 'VIDEO'])
+const SCALAR_TYPES: ReadonlySet<string> = new Set(['STRING', 'INT', 'FLOAT', 'BOOLEAN', 'COMBO'])
+
+/** Whether values of this type travel as files: they come by a link and have no constant. */
+export function isFile(type: string): boolean {
+  return FILE_TYPES.has(type)
+}
+
+/** Whether the node can offer a widget for values of this type. */
+export function hasWidget(type: string): boolean {
+  return SCALAR_TYPES.has(type)
+}
+
+/** What in_1, in_2, … are in the workflow's own order: images and the like first, as the server has it. */
+export function defaultInputs(face: Face): readonly FaceParameter[] {
+  const files = face.parameters.filter(({ type }) => isFile(type))
+  const others = face.parameters.filter(({ type }) => !isFile(type))
+  return [...files, ...others].slice(0, SLOTS)
+}
+
+export function defaultOutputs(face: Face): readonly Meaning[] {
+  return face.outputs.slice(0, SLOTS)
+}
+
+/** Return the names that the node uses and the workflow no longer has. Nothing runs as long as there are some. */
+export function gone(face: Face, parameters: NodeParameters, connected: ReadonlySet<string>): readonly string[] {
+  const known = new Set(face.parameters.map(({ name }) => name))
+  const yielded = new Set(face.outputs.map(({ name }) => name))
+  const inputs = [...(parameters.inputs ?? []), ...Object.keys(parameters.values), ...connected]
+  return [
+    ...new Set([
+      ...inputs.filter((name) => !known.has(name)),
+      ...(parameters.outputs ?? []).filter((name) => !yielded.has(name)),
+    ]),
+  ]
+}
+
+/** Return the constants that still fit the workflow: by name, where the type takes them. */
+export function fittingValues(face: Face, values: Readonly<Record<string, Json>>): Record<string, Json> {
+  const kept: Record<string, Json> = {}
+  for (const parameter of face.parameters) {
+    const value = values[parameter.name]
+    if (value !== undefined && takes(parameter, value)) kept[parameter.name] = value
+  }
+  return kept
+}
+
+function takes({ type, minimum, maximum, choices, role }: FaceParameter, value: Json): boolean {
+  switch (type) {
+    case 'STRING':
+      return typeof value === 'string'
+    case 'BOOLEAN':
+      return typeof value === 'boolean'
+    case 'INT':
+    case 'FLOAT':
+      return (
+        typeof value === 'number' &&
+        (type === 'FLOAT' || Number.isInteger(value)) &&
+        (minimum === null || value >= minimum) &&
+        (maximum === null || value <= maximum)
+      )
+    case 'COMBO':
+      // Which model files exist is for each backend to say, not for the list that was recorded.
+      return choices === null || choices.length === 0 || role === 'model' || choices.includes(value)
+    default:
+      return !isFile(type) || typeof value === 'string'
+  }
+}

@@ -1,0 +1,44 @@
+import './style.css'
+
+import type { Context } from '@/context'
+import type { Contribution } from '@/extension'
+import type { ComfyApp, GraphNode } from '@/host/comfy'
+
+import { GROWING, GrowingNode } from './growing'
+import { createLibrary } from './library'
+import { chain, type CanvasNode } from './litegraph'
+import { REMOTE_WORKFLOW, RemoteWorkflowNode, type Surroundings } from './remoteWorkflow'
+import type { WidgetMaker } from './parameterWidgets'
+
+/** How long the first graph may wait for the library; nodes find their way without it, too. */
+const LIBRARY_PATIENCE_MS = 1_500
+
+/** Nodes on the canvas that are more than their class declares. */
+export function nodes(context: Context): Contribution {
+  const { host, t } = context
+  const library = createLibrary(context)
+  const configuring = () => host.app.configuringGraph === true
+  const live = new Set<RemoteWorkflowNode>()
+  const around: Surroundings = {
+    app: host.app as ComfyApp & WidgetMaker,
+    library,
+    t,
+    configuring,
+    embeds: () => false,
+    importEmbedded: () => undefined,
+  }
+  library.subscribe(() => live.forEach((node) => node.refresh()))
+
+  return {
+    init: () => Promise.race([library.reload(), new Promise<void>((done) => setTimeout(done, LIBRARY_PATIENCE_MS))]),
+    nodeCreated(created: GraphNode) {
+      const node = created as CanvasNode
+      const growing = GROWING[node.comfyClass ?? '']
+      if (growing !== undefined) new GrowingNode(node, growing, configuring)
+      if (node.comfyClass !== REMOTE_WORKFLOW) return
+      const own = new RemoteWorkflowNode(node, around)
+      live.add(own)
+      chain(node, 'onRemoved', () => live.delete(own))
+    },
+  }
+}

@@ -1,0 +1,82 @@
+import { forget, removeWidget, type CanvasNode, type Widget } from './litegraph'
+
+export interface StatusAction {
+  readonly label: string
+  run(): void
+}
+
+export interface StatusContent {
+  readonly tone: 'calm' | 'warn' | 'error'
+  readonly text: string
+  readonly actions?: readonly StatusAction[]
+}
+
+const NAME = 'orchestrator.status'
+const ROW_PX = 24
+
+/**
+ * A line at a node's foot that tells something and may offer buttons. It is a DOM widget, because that is the one thing
+ * that both renderers show alike; where there is nothing to tell there is no widget. All text is text, never HTML.
+ */
+export class StatusLine {
+  private readonly element = document.createElement('div')
+  private widget: Widget | null = null
+  private shown = ''
+
+  constructor(private readonly node: CanvasNode) {
+    this.element.className = 'orc-node-status'
+    this.element.setAttribute('role', 'status')
+  }
+
+  /** Show this and nothing else; null: nothing. Returns whether the node needs another size now. */
+  show(content: StatusContent | null): boolean {
+    const described = JSON.stringify(content, (_, value: unknown) => (typeof value === 'function' ? undefined : value))
+    if (described === this.shown) return false
+    this.shown = described
+    if (content === null) {
+      this.element.replaceChildren()
+      return this.remove()
+    }
+    this.element.dataset['tone'] = content.tone
+    const text = document.createElement('span')
+    text.textContent = content.text
+    text.title = content.text
+    const buttons = (content.actions ?? []).map(({ label, run }) => {
+      const button = document.createElement('button')
+      button.type = 'button'
+      button.textContent = label
+      button.addEventListener('click', run)
+      return button
+    })
+    this.element.replaceChildren(text, ...buttons)
+    return this.add()
+  }
+
+  /** Stand below all widgets again, after others were added. */
+  sink(): void {
+    if (this.remove()) this.add()
+  }
+
+  private add(): boolean {
+    if (this.widget !== null) return false
+    this.widget = this.node.addDOMWidget(NAME, 'orchestrator-status', this.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => ROW_PX,
+      getMaxHeight: () => ROW_PX,
+      margin: 4,
+      // The host draws a widget's name where it has one to show.
+      getValue: () => '',
+      setValue: () => undefined,
+    })
+    forget(this.widget)
+    return true
+  }
+
+  private remove(): boolean {
+    if (this.widget === null) return false
+    removeWidget(this.node, this.widget)
+    this.widget = null
+    return true
+  }
+}

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+
+import { defaultInputs, fittingValues, gone } from '@/nodes/face'
+import { noticeFor } from '@/nodes/notice'
+import { NOTHING_SAID } from '@/nodes/parameters'
+import { choices, widgetSpec } from '@/nodes/widgetSpec'
+
+import { face, parameter } from './faces'
+
+describe('the inputs of a workflow', () => {
+  it('are images and the like first, as the server has it, and at most sixteen', () => {
+    expect(defaultInputs(face()).map(({ name }) => name)).toEqual(['photo', 'seed', 'text'])
+    const many = Array.from({ length: 20 }, (_, index) => parameter(`n${index}`, 'INT'))
+    expect(defaultInputs(face({ parameters: many }))).toHaveLength(16)
+  })
+
+  it('keep the values that still fit', () => {
+    const changed = face({
+      parameters: [
+        parameter('steps', 'INT', { minimum: 1, maximum: 50 }),
+        parameter('name', 'STRING'),
+        parameter('mode', 'COMBO', { choices: ['a', 'b'] }),
+        parameter('model', 'COMBO', { choices: ['a.safetensors'], role: 'model' }),
+      ],
+    })
+    const values = { steps: 99, name: 'x', mode: 'c', model: 'elsewhere.safetensors', gone: 1 }
+    expect(fittingValues(changed, values)).toEqual({ name: 'x', model: 'elsewhere.safetensors' })
+  })
+
+  it('are told when the workflow no longer has them', () => {
+    const parameters = { version: 1, values: { old: 1, seed: 2 }, inputs: ['photo', 'mask'], outputs: ['image', 'depth'] }
+    expect(gone(face(), parameters, new Set())).toEqual(['mask', 'old', 'depth'])
+  })
+})
+
+describe('what is told on a node', () => {
+  const faces = new Map([['upscale', face()]])
+  const state = { workflow: 'upscale', parameters: NOTHING_SAID, faces, embedded: false, connected: new Set<string>() }
+
+  it('is nothing where all is well, and as long as the library is not known', () => {
+    expect(noticeFor(state).kind).toBe('none')
+    expect(noticeFor({ ...state, workflow: 'strange', faces: null }).kind).toBe('none')
+  })
+
+  it('is that the library lacks the workflow, and whether the graph brought it along', () => {
+    expect(noticeFor({ ...state, workflow: 'strange', embedded: true })).toEqual({
+      kind: 'unknown',
+      id: 'strange',
+      embedded: true,
+    })
+  })
+
+  it('is what is gone before what is new', () => {
+    const shaped = { version: 1, values: {}, inputs: ['photo', 'seed'], outputs: ['image'] }
+    expect(noticeFor({ ...state, parameters: shaped })).toEqual({ kind: 'newer', version: 2 })
+    expect(noticeFor({ ...state, parameters: { ...shaped, outputs: ['depth'] } })).toEqual({
+      kind: 'broken',
+      gone: ['depth'],
+    })
+  })
+
+  it('is that the parameters cannot be read', () => {
+    expect(noticeFor({ ...state, parameters: null }).kind).toBe('unreadable')
+  })
+})
+
+describe('widgets', () => {
+  it('have the range that numbers of the browser hold exactly', () => {
+    const seed = parameter('seed', 'INT', { role: 'seed', minimum: 0, maximum: 2 ** 64, default: 7 })
+    const made = widgetSpec(seed, undefined)
+    expect(made).toMatchObject({ kind: 'INT', value: 7, controlled: true })
+    expect(made?.spec[1]).toMatchObject({ min: 0, max: Number.MAX_SAFE_INTEGER, control_after_generate: 'control.seed' })
+  })
+
+  it('offer what the backends have, and always what the node says', () => {
+    const model = parameter('model', 'COMBO', { choices: ['recorded'] })
+    expect(choices(model, 'mine', [])).toEqual(['mine', 'recorded'])
+    expect(choices(model, 'there', ['there', 'more'])).toEqual(['there', 'more'])
+  })
+
+  it('are not made for what comes by a link only', () => {
+    expect(widgetSpec(parameter('photo', 'IMAGE'), undefined)).toBeNull()
+    expect(widgetSpec(parameter('sigmas', 'SIGMAS'), undefined)).toBeNull()
+  })
+})
