@@ -97,6 +97,18 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Knobs:
+    """How the jobs of a definition are run where whoever asks for one does not say; None leaves it to the settings."""
+
+    on_failure: str | None = None
+    attempts: int | None = None
+    time_limit_s: float | None = None
+    cache: bool | None = None
+    prefer: tuple[str, ...] | None = None
+    """See ``JobSpec.prefer``."""
+
+
+@dataclass(frozen=True)
 class Definition:
     """One version of a library entry. ``id`` is a readable slug that never changes; ``name`` may."""
 
@@ -110,6 +122,8 @@ class Definition:
     tags: tuple[str, ...] = ()
     workflow: Mapping[str, Json] | None = None
     created_at: float = 0.0
+    knobs: Knobs = Knobs()
+    """Of all versions alike."""
 
     @property
     def content_hash(self) -> str:
@@ -263,7 +277,9 @@ class JobSpec:
     fidelity: str = "any"
     """``any``, or ``exact``: refuse a backend whose carriers would lose something of these types."""
     selector: str = "auto"
-    """``auto``, a backend's id or name, or ``tag:NAME``."""
+    """Where it must run: ``auto``, a backend's id or name, or ``tag:NAME``."""
+    prefer: tuple[str, ...] = ()
+    """Where it is to run if that is not much later than elsewhere: ids, names or ``tag:NAME``, each as good."""
     excluded_backends: tuple[str, ...] = ()
     """Ids of backends that must not get it: a node in the master's queue excludes the master, which waits for it."""
     on_failure: str = "fail"
@@ -323,6 +339,10 @@ class Job:
     """The meta-graph node that asked for it."""
     item_index: int = 0
     """Which item of that node's list it is."""
+    owner: str | None = None
+    """The user who asked for it, where ComfyUI knows several."""
+    queued_at: float | None = None
+    """What its place in the queue counts from, if somebody moved it; None: from ``created_at``."""
     outputs: Mapping[str, Value] = field(default_factory=dict)
     failure: Failure | None = None
     ended_at: float | None = None
@@ -346,6 +366,8 @@ class Run:
     created_at: float
     title: str = ""
     client_id: str | None = None
+    owner: str | None = None
+    """The user who started it, where ComfyUI knows several."""
     ended_at: float | None = None
 
 

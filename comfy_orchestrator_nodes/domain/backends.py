@@ -57,6 +57,8 @@ class Backend:
     tls: TlsOptions = TlsOptions()
     credentials: Credentials = field(default_factory=Credentials, repr=False)
     created_at: float = 0.0
+    draining: bool = False
+    """Whether it gets no new jobs, while those that it has go on."""
 
 
 @dataclass(frozen=True)

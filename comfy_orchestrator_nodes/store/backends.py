@@ -10,7 +10,8 @@ from ..errors import Conflict, NotFound
 from . import codec
 from .database import Database
 
-_COLUMNS = "id, name, base_url, enabled, tags, notes, tls, credentials, created_at"
+_COLUMNS = "id, name, base_url, enabled, tags, notes, tls, credentials, draining, created_at"
+_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
 
 
 class BackendRepository:
@@ -30,7 +31,7 @@ class BackendRepository:
             _refuse_taken(connection, backend)
             if _exists(connection, backend.id):
                 raise Conflict(f"There is already a backend with the id {backend.id!r}.", id=backend.id)
-            connection.execute(f"INSERT INTO backend ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _encode(backend))
+            connection.execute(f"INSERT INTO backend ({_COLUMNS}) VALUES ({_MARKS})", _encode(backend))
 
         await self._database.write(work)
 
@@ -70,8 +71,8 @@ class BackendRepository:
             _refuse_taken(connection, backend)
             id_, *changes, _created_at = _encode(backend)
             changed = connection.execute(
-                "UPDATE backend SET name = ?, base_url = ?, enabled = ?, tags = ?, notes = ?, tls = ?, credentials = ?"
-                " WHERE id = ?",
+                "UPDATE backend SET name = ?, base_url = ?, enabled = ?, tags = ?, notes = ?, tls = ?, credentials = ?,"
+                " draining = ? WHERE id = ?",
                 (*changes, id_),
             )
             if changed.rowcount == 0:
@@ -116,6 +117,7 @@ def _encode(backend: Backend) -> tuple[Any, ...]:
         backend.notes,
         codec.dump(backend.tls),
         codec.dump(backend.credentials),
+        backend.draining,
         backend.created_at,
     )
 
@@ -131,5 +133,6 @@ def _decode(row: tuple[Any, ...]) -> Backend:
             notes=codec.text(row[5]),
             tls=codec.load(TlsOptions, row[6]),
             credentials=codec.load(Credentials, row[7]),
-            created_at=codec.number(row[8]),
+            draining=codec.flag(row[8]),
+            created_at=codec.number(row[9]),
         )

@@ -8,13 +8,16 @@ import unicodedata
 from dataclasses import replace
 from typing import Any
 
-from ..domain import Definition, JobStatus, Output, Parameter
+from ..domain import Definition, JobStatus, Knobs, Output, Parameter
 from ..errors import Conflict, NotFound
 from . import codec
 from .database import Database
 from .jobs import like_pattern
 
-_COLUMNS = "d.id, v.version, d.name, v.prompt, v.parameters, v.outputs, d.description, d.tags, v.created_at, v.workflow"
+_COLUMNS = (
+    "d.id, v.version, d.name, v.prompt, v.parameters, v.outputs, d.description, d.tags, d.knobs, v.created_at, "
+    "v.workflow"
+)
 _COLUMNS_WITHOUT_WORKFLOW = _COLUMNS.replace("v.workflow", "NULL")
 _FROM = "FROM definition d JOIN definition_version v ON v.definition_id = d.id"
 _UNFINISHED = tuple(status.value for status in JobStatus if not status.final)
@@ -115,8 +118,12 @@ class DefinitionRepository:
         name: str | None = None,
         description: str | None = None,
         tags: tuple[str, ...] | None = None,
+        knobs: Knobs | None = None,
     ) -> Definition:
-        """Change what a definition is called, without a new version, and return its latest version.
+        """Change what a definition is called and how it is run by default, without a new version.
+
+        Returns:
+            Its latest version.
 
         Raises:
             NotFound: there is none of that id.
@@ -125,8 +132,8 @@ class DefinitionRepository:
         def work(connection: sqlite3.Connection) -> Definition:
             changed = connection.execute(
                 "UPDATE definition SET name = coalesce(?, name), description = coalesce(?, description), "
-                "tags = coalesce(?, tags) WHERE id = ?",
-                (name, description, None if tags is None else codec.dump(tags), definition_id),
+                "tags = coalesce(?, tags), knobs = coalesce(?, knobs) WHERE id = ?",
+                (name, description, codec.optional(codec.dump, tags), codec.optional(codec.dump, knobs), definition_id),
             )
             if changed.rowcount == 0:
                 raise NotFound("definition", definition_id)
@@ -231,12 +238,13 @@ def _get(connection: sqlite3.Connection, definition_id: str, version: int | None
 
 def _insert(connection: sqlite3.Connection, definition: Definition) -> None:
     connection.execute(
-        "INSERT INTO definition (id, name, description, tags, latest_version) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO definition (id, name, description, tags, knobs, latest_version) VALUES (?, ?, ?, ?, ?, ?)",
         (
             definition.id,
             definition.name,
             definition.description,
             codec.dump(definition.tags),
+            codec.dump(definition.knobs),
             definition.version,
         ),
     )
@@ -247,7 +255,8 @@ def _insert_next(connection: sqlite3.Connection, definition: Definition) -> Defi
     latest = _latest_version(connection, definition.id)
     if latest is None:
         raise NotFound("definition", definition.id)
-    following = replace(definition, version=latest + 1)
+    # How it is run belongs to no version: a new one changes nothing about it.
+    following = replace(definition, version=latest + 1, knobs=_get(connection, definition.id, None).knobs)
     connection.execute(
         "UPDATE definition SET name = ?, description = ?, tags = ?, latest_version = ? WHERE id = ?",
         (
@@ -289,6 +298,7 @@ def _decode(row: tuple[Any, ...]) -> Definition:
             outputs=codec.load(tuple[Output, ...], row[5]),
             description=codec.text(row[6]),
             tags=codec.load(tuple[str, ...], row[7]),
-            created_at=codec.number(row[8]),
-            workflow=None if row[9] is None else codec.load(dict[str, Any], row[9]),
+            knobs=codec.load(Knobs, row[8]),
+            created_at=codec.number(row[9]),
+            workflow=None if row[10] is None else codec.load(dict[str, Any], row[10]),
         )

@@ -15,7 +15,10 @@ from .database import Database
 from .events import append_events
 from .runs import insert_run
 
-_COLUMNS = "id, run_id, key, spec, status, created_at, node_id, item_index, outputs, failure, ended_at"
+_COLUMNS = (
+    "id, run_id, key, spec, status, created_at, node_id, item_index, owner, queued_at, outputs, failure, ended_at"
+)
+_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
 _UNFINISHED = tuple(status for status in JobStatus if not status.final)
 
 
@@ -24,8 +27,8 @@ class JobChange:
     """What one step of the state machine did to a job; stored as one transaction.
 
     The job must still have the ``expected`` status. ``attempts`` are inserted or replaced, ``events`` (kind,
-    attempt_id, details) are appended. ``outputs`` of None leave the stored ones; ``failure`` is the job's failure from
-    now on, None included.
+    attempt_id, details) are appended. ``outputs``, ``spec`` and ``queued_at`` of None leave the stored ones;
+    ``failure`` is the job's failure from now on, None included.
     """
 
     job_id: str
@@ -36,6 +39,8 @@ class JobChange:
     events: tuple[tuple[str, str | None, Mapping[str, Json]], ...] = ()
     outputs: Mapping[str, Value] | None = None
     failure: Failure | None = None
+    spec: JobSpec | None = None
+    queued_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class JobRepository:
                 insert_run(connection, run)
             _refuse_unfit(connection, job)
             connection.execute(
-                f"INSERT INTO job ({_COLUMNS}, definition_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO job ({_COLUMNS}, definition_id) VALUES ({_MARKS}, ?)",
                 (*row, job.spec.definition_id),
             )
             append_events(connection, job.id, job.created_at, (("created", None, details or {}),))
@@ -107,15 +112,19 @@ class JobRepository:
         """
         outputs = codec.optional(codec.dump, change.outputs)
         failure = codec.optional(codec.dump, change.failure)
+        spec = codec.optional(codec.dump, change.spec)
 
         def work(connection: sqlite3.Connection) -> None:
             changed = connection.execute(
                 "UPDATE job SET status = ?, outputs = coalesce(?, outputs), failure = ?, "
+                "spec = coalesce(?, spec), queued_at = coalesce(?, queued_at), "
                 "ended_at = CASE WHEN ? THEN coalesce(ended_at, ?) END WHERE id = ? AND status = ?",
                 (
                     change.status.value,
                     outputs,
                     failure,
+                    spec,
+                    change.queued_at,
                     change.status.final,
                     change.now,
                     change.job_id,
@@ -251,6 +260,8 @@ def _encode(job: Job) -> tuple[Any, ...]:
         job.created_at,
         job.node_id,
         job.item_index,
+        job.owner,
+        job.queued_at,
         codec.dump(job.outputs),
         codec.optional(codec.dump, job.failure),
         job.ended_at,
@@ -268,7 +279,9 @@ def _decode(row: tuple[Any, ...]) -> Job:
             created_at=codec.number(row[5]),
             node_id=codec.optional(codec.text, row[6]),
             item_index=codec.integer(row[7]),
-            outputs=codec.load(dict[str, Value], row[8]),
-            failure=load_failure(row[9]),
-            ended_at=codec.optional(codec.number, row[10]),
+            owner=codec.optional(codec.text, row[8]),
+            queued_at=codec.optional(codec.number, row[9]),
+            outputs=codec.load(dict[str, Value], row[10]),
+            failure=load_failure(row[11]),
+            ended_at=codec.optional(codec.number, row[12]),
         )

@@ -11,7 +11,7 @@ from ..errors import Conflict, NotFound, StaleWrite
 from . import codec
 from .database import Database
 
-_COLUMNS = "id, status, title, client_id, created_at, ended_at"
+_COLUMNS = "id, status, title, client_id, owner, created_at, ended_at"
 
 
 class RunRepository:
@@ -88,8 +88,8 @@ class RunRepository:
 def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
     """Insert a run inside a transaction; return False, changing nothing, if its id is there already."""
     inserted = connection.execute(
-        f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (run.id, run.status.value, run.title, run.client_id, run.created_at, run.ended_at),
+        f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (run.id, run.status.value, run.title, run.client_id, run.owner, run.created_at, run.ended_at),
     )
     return inserted.rowcount == 1
 
@@ -101,6 +101,7 @@ def _decode(row: tuple[Any, ...]) -> Run:
             status=RunStatus(row[1]),
             title=codec.text(row[2]),
             client_id=codec.optional(codec.text, row[3]),
-            created_at=codec.number(row[4]),
-            ended_at=codec.optional(codec.number, row[5]),
+            owner=codec.optional(codec.text, row[4]),
+            created_at=codec.number(row[5]),
+            ended_at=codec.optional(codec.number, row[6]),
         )

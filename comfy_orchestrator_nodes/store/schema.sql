@@ -13,7 +13,8 @@ CREATE TABLE backend (
     notes TEXT NOT NULL,
     tls TEXT NOT NULL,
     credentials TEXT NOT NULL,
-    created_at REAL NOT NULL
+    created_at REAL NOT NULL,
+    draining INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- What a library entry is called; not versioned.
@@ -22,7 +23,8 @@ CREATE TABLE definition (
     name TEXT NOT NULL,
     description TEXT NOT NULL,
     tags TEXT NOT NULL,
-    latest_version INTEGER NOT NULL
+    latest_version INTEGER NOT NULL,
+    knobs TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
 
 -- What a library entry does; a version never changes.
@@ -45,9 +47,11 @@ CREATE TABLE run (
     title TEXT NOT NULL,
     client_id TEXT,
     created_at REAL NOT NULL,
-    ended_at REAL
+    ended_at REAL,
+    owner TEXT
 );
 CREATE INDEX run_by_status ON run (status);
+CREATE INDEX run_by_end ON run (ended_at);
 
 CREATE TABLE job (
     number INTEGER PRIMARY KEY,
@@ -62,10 +66,14 @@ CREATE TABLE job (
     outputs TEXT NOT NULL,
     failure TEXT,
     created_at REAL NOT NULL,
-    ended_at REAL
+    ended_at REAL,
+    owner TEXT,
+    -- What its place in the queue counts from, if somebody moved it.
+    queued_at REAL
 );
 CREATE INDEX job_by_status ON job (status);
-CREATE INDEX job_by_run ON job (run_id);
+CREATE INDEX job_by_run ON job (run_id, status);
+CREATE INDEX job_by_end ON job (ended_at);
 CREATE INDEX job_by_key ON job (key);
 CREATE INDEX job_by_definition ON job (definition_id);
 
@@ -85,6 +93,7 @@ CREATE TABLE attempt (
     downloaded_bytes INTEGER NOT NULL,
     UNIQUE (job_id, number)
 ) WITHOUT ROWID;
+CREATE INDEX attempt_by_end ON attempt (ended_at);
 CREATE INDEX attempt_by_backend ON attempt (backend_id, job_id);
 -- The promise of exactly one accepted result, kept by the database itself.
 CREATE UNIQUE INDEX attempt_accepted ON attempt (job_id) WHERE status = 'succeeded';

@@ -16,6 +16,7 @@ from comfy_orchestrator_nodes.domain import (
     Job,
     JobSpec,
     JobStatus,
+    Knobs,
     Output,
     Parameter,
     Run,
@@ -51,6 +52,7 @@ def a_backend(**changes: Any) -> Backend:
         "tls": TlsOptions(verify=False, ca_file="/etc/ca.pem"),
         "credentials": Credentials("token", "user", "secret", {"X-Key": "abc"}),
         "created_at": NOW,
+        "draining": True,
     }
     return Backend(**{**fields, **changes})
 
@@ -67,6 +69,7 @@ def a_definition(**changes: Any) -> Definition:
         "tags": ("test", "image"),
         "workflow": {"nodes": [{"id": 1}]},
         "created_at": NOW,
+        "knobs": Knobs("drop", 5, 60.0, False, ("tag:fast",)),
     }
     return Definition(**{**fields, **changes})
 
@@ -87,7 +90,13 @@ def a_spec(**changes: Any) -> JobSpec:
 
 
 def a_run(**changes: Any) -> Run:
-    fields: dict[str, Any] = {"id": "run", "status": RunStatus.RUNNING, "created_at": NOW, "title": "A run"}
+    fields: dict[str, Any] = {
+        "id": "run",
+        "status": RunStatus.RUNNING,
+        "created_at": NOW,
+        "title": "A run",
+        "owner": "ann",
+    }
     return Run(**{**fields, **changes})
 
 
@@ -101,6 +110,8 @@ def a_job(id_: str = "job", **changes: Any) -> Job:
         "status": JobStatus.QUEUED,
         "created_at": NOW,
         "node_id": "12",
+        "owner": "ann",
+        "queued_at": NOW - 1,
     }
     return Job(**{**fields, **changes})
 

@@ -17,6 +17,7 @@ from comfy_orchestrator_nodes.domain import (
     FileRef,
     Job,
     JobSpec,
+    Knobs,
     Output,
     Parameter,
     Run,
@@ -80,6 +81,7 @@ specs = build(
     files=st.dictionaries(names, files, max_size=2),
     fidelity=names,
     selector=names,
+    prefer=tuples_of(names),
     excluded_backends=tuples_of(names),
     on_failure=names,
     max_attempts=whole,
@@ -168,6 +170,8 @@ jobs = build(
     created_at=times,
     node_id=st.none() | column_text,
     item_index=whole,
+    owner=st.none() | column_text,
+    queued_at=st.none() | times,
     outputs=named_values,
     failure=st.none() | failures,
     ended_at=st.none() | times,
@@ -195,6 +199,7 @@ runs = build(
     created_at=times,
     title=column_text,
     client_id=st.none() | column_text,
+    owner=st.none() | column_text,
     ended_at=st.none() | times,
 )
 backends = build(
@@ -208,9 +213,19 @@ backends = build(
     tls=tls,
     credentials=credentials,
     created_at=times,
+    draining=st.booleans(),
+)
+knobs = build(
+    Knobs,
+    on_failure=st.none() | any_text,
+    attempts=st.none() | whole,
+    time_limit_s=st.none() | numbers,
+    cache=st.none() | st.booleans(),
+    prefer=st.none() | tuples_of(any_text),
 )
 definitions = build(
     Definition,
+    knobs=knobs,
     id=column_text,
     version=st.just(1),
     name=column_text,

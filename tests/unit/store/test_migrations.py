@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from comfy_orchestrator_nodes.domain import Knobs
 from comfy_orchestrator_nodes.errors import StoreDamaged
 from comfy_orchestrator_nodes.store.backends import BackendRepository
 from comfy_orchestrator_nodes.store.database import Database
@@ -26,6 +27,11 @@ from tests.unit.store.samples import a_backend, a_definition, a_job, a_run, an_a
 
 MIGRATIONS = load_migrations()
 SCHEMA = SCHEMA_FILE.read_text("utf-8")
+A_RUN = "INSERT INTO run (id, status, title, created_at) VALUES ('run', 'running', '', 0)"
+A_JOB = (
+    "INSERT INTO job (id, run_id, key, definition_id, status, spec, item_index, outputs, created_at) "
+    "VALUES ('job', 'run', '', '', '', '', 0, '', 0)"
+)
 VERSIONS = [migration.version for migration in MIGRATIONS]
 
 
@@ -40,9 +46,10 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def schema_of(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """Return each object's SQL without comments and with single spaces."""
+    """Return each object's SQL without comments and with as few spaces as possible."""
     rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
-    return {(kind, name): " ".join(re.sub(r"--[^\n]*", "", sql).split()) for kind, name, sql in rows}
+    plain = {(kind, name): " ".join(re.sub(r"--[^\n]*", "", sql).split()) for kind, name, sql in rows}
+    return {key: re.sub(r" ?([(),]) ?", r"\1", sql) for key, sql in plain.items()}
 
 
 def make_version(path: Path, version: int) -> None:
@@ -100,9 +107,9 @@ async def test_what_the_first_version_stored_is_still_there(path: Path) -> None:
         connection.execute("INSERT INTO event VALUES (1, 'job', 1, 1700000000, 'created', NULL, '{}')")
     database = await Database.open(path)
     jobs = JobRepository(database)
-    assert await BackendRepository(database).get("attic") == a_backend()
-    assert await DefinitionRepository(database).get("blue") == a_definition()
-    assert await jobs.get("job") == a_job()
+    assert await BackendRepository(database).get("attic") == a_backend(draining=False)
+    assert await DefinitionRepository(database).get("blue") == a_definition(knobs=Knobs())
+    assert await jobs.get("job") == a_job(owner=None, queued_at=None)
     await jobs.apply(dispatched(attempts=(an_attempt(),)))
     await jobs.create(a_job("new", run_id="new"), run=a_run(id="new"))
     assert [event.sequence for event in await EventRepository(database).for_job("job")] == [1, 2]
@@ -135,8 +142,8 @@ def test_a_step_may_rebuild_a_table_that_others_refer_to(path: Path) -> None:
     """
     with connected(path) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("INSERT INTO run VALUES (1, 'run', 'running', '', NULL, 0, NULL)")
-        connection.execute("INSERT INTO job VALUES (1, 'job', 'run', '', '', '', '', '', 0, '', NULL, 0, NULL)")
+        connection.execute(A_RUN)
+        connection.execute(A_JOB)
         upgrade(connection, path, with_a_next(rebuild), SCHEMA)
         assert connection.execute("SELECT id, colour FROM run").fetchall() == [("run", None)]
         assert connection.execute("SELECT id FROM job").fetchall() == [("job",)]
@@ -146,8 +153,8 @@ def test_a_step_may_rebuild_a_table_that_others_refer_to(path: Path) -> None:
 def test_a_step_that_would_orphan_rows_is_undone(path: Path) -> None:
     make_version(path, VERSIONS[-1])
     with connected(path) as connection:
-        connection.execute("INSERT INTO run VALUES (1, 'run', 'running', '', NULL, 0, NULL)")
-        connection.execute("INSERT INTO job VALUES (1, 'job', 'run', '', '', '', '', '', 0, '', NULL, 0, NULL)")
+        connection.execute(A_RUN)
+        connection.execute(A_JOB)
         with pytest.raises(StoreDamaged, match="a row of job refers to one of run that is gone"):
             upgrade(connection, path, with_a_next("DELETE FROM run;"), SCHEMA)
         assert connection.execute("SELECT id FROM run").fetchall() == [("run",)]
