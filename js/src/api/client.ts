@@ -1,6 +1,7 @@
 import { backendsApi, type BackendsApi } from './backends'
 import { createHttp, type Fetch, type Http } from './http'
 import { jobsApi, type JobsApi } from './jobs'
+import { libraryApi, type LibraryApi } from './library'
 import { systemApi, type SystemApi } from './system'
 
 /** The orchestrator's routes by noun. `http` is for nouns that live with the view that uses them. */
@@ -8,10 +9,11 @@ export interface Client {
   readonly http: Http
   readonly backends: BackendsApi
   readonly jobs: JobsApi
+  readonly library: LibraryApi
   readonly system: SystemApi
 }
 
 export function createClient(fetch: Fetch): Client {
   const http = createHttp(fetch)
-  return { http, backends: backendsApi(http), jobs: jobsApi(http), system: systemApi(http) }
+  return { http, backends: backendsApi(http), jobs: jobsApi(http), library: libraryApi(http), system: systemApi(http) }
 }

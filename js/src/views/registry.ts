@@ -3,6 +3,7 @@ import type { Component } from 'vue'
 import type { TextKey } from '@/i18n/translate'
 
 import { backendsView } from './backends/view'
+import { libraryView } from './library/view'
 
 /** One view of the sidebar. Its component lives on while another view is shown; see sidebar/shown.ts. */
 export interface View {
@@ -13,4 +14,4 @@ export interface View {
 }
 
 /** In the order of their tabs. */
-export const VIEWS: readonly View[] = [backendsView]
+export const VIEWS: readonly View[] = [backendsView, libraryView]
