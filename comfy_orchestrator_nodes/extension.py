@@ -8,10 +8,9 @@ application); the store is built for that.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from comfy.cli_args import args
 from comfy_execution.graph_utils import ExecutionBlocker
 from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
-from PIL import Image
 from server import PromptServer
 
 from . import __version__
@@ -39,6 +37,7 @@ from .nodes import io as io_nodes
 from .nodes import remote_workflow
 from .nodes.crossing import Crossing
 from .nodes.host import Execution
+from .nodes.mosaic import mosaic
 from .nodes.prompt_handler import annotate
 from .orchestrator.snapshot import Publisher, Snapshot
 from .service import DATABASE_NAME, Service, open_service
@@ -148,20 +147,25 @@ class Extension:
         client_id: str | None = self._server.client_id
         return client_id
 
-    def show_progress(self, execution: Execution, value: float, maximum: float, preview: bytes | None) -> None:
+    def show_progress(self, execution: Execution, value: float, maximum: float, previews: Sequence[bytes]) -> None:
         """Show progress on the node, unless ComfyUI is at another prompt by now: its registry is one for all."""
         registry = get_progress_state()
         if registry.prompt_id != execution.prompt_id:
             return
-        image = None
-        if preview is not None:
-            # Loaded lazily: ComfyUI encodes it again on its own loop.
-            image = ("JPEG", Image.open(io.BytesIO(preview)).convert("RGB"), None)
-        registry.update_progress(execution.node_id, value, maximum, image)
+        picture = mosaic(previews)
+        # ComfyUI encodes the picture again on its own loop.
+        registry.update_progress(
+            execution.node_id, value, maximum, None if picture is None else ("JPEG", picture, None)
+        )
 
     def show_text(self, execution: Execution, text: str) -> None:
         """Show a line of text on the node, in the browser that queued the prompt."""
-        self._server.send_progress_text(text, execution.node_id, self._server.client_id)
+        registry = get_progress_state()
+        if registry.prompt_id != execution.prompt_id:
+            return
+        # What a node expands into is not on the canvas: the node itself shows it.
+        node_id = registry.dynprompt.get_display_node_id(execution.node_id)
+        self._server.send_progress_text(text, node_id, self._server.client_id)
 
     def node_classes(self) -> Collection[str]:
         """Return the node classes of this server."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,8 +40,8 @@ class Host(Protocol):
     def client_id(self) -> str | None:
         """Return the browser that queued the running prompt."""
 
-    def show_progress(self, execution: Execution, value: float, maximum: float, preview: bytes | None) -> None:
-        """Show progress, and a preview image if there is one, on the node."""
+    def show_progress(self, execution: Execution, value: float, maximum: float, previews: Sequence[bytes]) -> None:
+        """Show progress, and preview images if there are any side by side, on the node."""
 
     def show_text(self, execution: Execution, text: str) -> None:
         """Show a line of text on the node."""

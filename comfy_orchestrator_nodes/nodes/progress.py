@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 
 from ..scheduler.updates import JobChanged, JobPreviewed, JobProgressed, JobUpdate
 from .host import Execution, Host
 
+PREVIEWS_S = 0.4
+"""How often previews are put together, decoded and encoded at most."""
+
 
 class ProgressView:
-    """Sums the jobs of one node execution up to a bar, a line of text and the newest preview."""
+    """Sums the jobs of one node execution up to a bar, a line of text and the previews of all that run."""
 
-    def __init__(self, host: Host, execution: Execution, count: int) -> None:
+    def __init__(
+        self, host: Host, execution: Execution, count: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Make it with nothing to show.
+
+        Args:
+            host: where it is shown.
+            execution: whose jobs they are.
+            count: how many there are.
+            clock: seconds that never go back.
+        """
         self._host = host
+        self._clock = clock
         self._execution = execution
         self._count = count
         self._done: dict[str, float] = {}
@@ -20,7 +36,11 @@ class ProgressView:
         self._finished: set[str] = set()
         self._began_at: float | None = None
         self._last_end_at = 0.0
-        self._preview: bytes | None = None
+        self._previews: dict[str, bytes] = {}
+        self._items: dict[str, int] = {}
+        self._previewed = False
+        self._previews_at = -math.inf
+        self._shown = ""
         self._names = {backend.id: backend.name for backend in host.snapshot().backends}
 
     def show(self, updates: Sequence[JobUpdate]) -> None:
@@ -30,13 +50,24 @@ class ProgressView:
         for update in updates:
             self._take(update)
         total = sum(self._done.values())
-        preview, self._preview = self._preview, None
-        self._host.show_progress(self._execution, total, float(self._count), preview)
-        self._host.show_text(self._execution, self._line())
+        self._host.show_progress(self._execution, total, float(self._count), self._new_previews())
+        line = self._line()
+        if line != self._shown:
+            self._shown = line
+            self._host.show_text(self._execution, line)
+
+    def _new_previews(self) -> list[bytes]:
+        """Return the newest preview of each running job in item order; none if there is no news or it is too soon."""
+        now = self._clock()
+        if not self._previewed or now - self._previews_at < PREVIEWS_S:
+            return []
+        self._previewed, self._previews_at = False, now
+        return [self._previews[job_id] for job_id in sorted(self._previews, key=lambda id_: self._items.get(id_, 0))]
 
     def _take(self, update: JobUpdate) -> None:
         if isinstance(update, JobPreviewed):
-            self._preview = update.image
+            self._previews[update.job_id] = update.image
+            self._previewed = True
         elif isinstance(update, JobProgressed):
             self._done[update.job_id] = update.done_ratio
         elif isinstance(update, JobChanged):
@@ -44,16 +75,19 @@ class ProgressView:
 
     def _change(self, update: JobChanged) -> None:
         job = update.job
+        self._items[job.id] = job.item_index
         if update.kind == "placed" and update.attempt is not None:
             self._where[job.id] = self._names.get(update.attempt.backend_id, update.attempt.backend_id)
         if update.kind == "faulted":
             self._where.pop(job.id, None)
+            self._previews.pop(job.id, None)
             self._done.pop(job.id, None)
         self._began_at = job.created_at if self._began_at is None else min(self._began_at, job.created_at)
         if job.status.final:
             self._finished.add(job.id)
             self._last_end_at = max(self._last_end_at, job.ended_at or job.created_at)
             self._where.pop(job.id, None)
+            self._previews.pop(job.id, None)
             self._done[job.id] = 1.0
 
     def _line(self) -> str:

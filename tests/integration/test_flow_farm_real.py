@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.graphs import (
@@ -29,6 +31,7 @@ from tests.support.graphs import (
     with_test_nodes,
 )
 from tests.support.master import Master
+from tests.support.watching import watch
 from tools.devtools.instances import Farm
 
 pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
@@ -256,3 +259,48 @@ def test_a_fan_out_in_a_branch_that_is_not_taken_submits_nothing(master: Master)
     done = master.run(graph)
     assert levels(master, done, "end") == [200, 200, 200]
     assert master.jobs(done) == []
+
+
+async def test_a_fan_out_shows_how_far_it_is_and_all_its_previews_on_the_node(master: Master) -> None:
+    workflow = master.define(
+        "Paint",
+        {
+            "1": node("LoadImage", image="example.png"),
+            "2": node("OrchestratorTestPaint", image=["1", 0], seconds=0.6),
+            "3": save(["2", 0]),
+        },
+    )
+    graph = {
+        **gray_batch([250, 10, 240, 20]),
+        "far": remote(workflow, in_1=["fan", ITEM]),
+        "merge": merge("batch", in_1=["far", REMOTE_OUT_1]),
+        "end": save(["merge", MERGED]),
+    }
+    heard = await watch(master, graph)
+    lines = heard.texts["far"]
+    assert any(
+        re.fullmatch(r"[12]/4 done, 2 running on flow-one, flow-two, about \d+ s left", line) for line in lines
+    ), lines
+    assert lines[-1] == "4/4 done"
+    values = [value for value, _ in heard.values["far"]]
+    assert {maximum for _, maximum in heard.values["far"][1:]} == {4.0}
+    assert values[1:] == sorted(values[1:])
+    assert any(value % 1 > 0 for value in values), "parts of items count"
+    # Two at once: a sheet of two cells, the brighter item on the left as it comes first.
+    sheets = [preview for preview in heard.previews["far"] if preview.width == 2 * preview.height]
+    assert sheets, [preview.size for preview in heard.previews["far"]]
+    left, right = (sheets[0].convert("L").getpixel((x, sheets[0].height // 2)) for x in (128, 384))
+    assert left > right  # type: ignore[operator]
+
+
+async def test_a_merge_says_on_the_node_what_was_dropped(master: Master) -> None:
+    graph = {
+        **gray_batch([200, 11, 210]),
+        "far": dropping(failing(master), "fan", ITEM),
+        "merge": merge("batch", in_1=["far", REMOTE_OUT_1]),
+        "end": save(["merge", MERGED]),
+    }
+    heard = await watch(master, graph)
+    (line,) = heard.texts["merge"]
+    assert line.startswith("1 of 3 dropped; item 1: ")
+    assert "too dark" in line

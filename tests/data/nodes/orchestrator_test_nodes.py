@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 import comfy.model_management
+import comfy.utils
+from PIL import Image
 
 
 class Sleep:
@@ -24,6 +26,29 @@ class Sleep:
         while time.monotonic() < end:
             comfy.model_management.throw_exception_if_processing_interrupted()
             time.sleep(min(0.02, max(0.0, end - time.monotonic())))
+        return (image,)
+
+
+class Paint:
+    """Shows previews while it works, as a sampler does."""
+
+    CATEGORY = "test"
+    FUNCTION = "run"
+    RETURN_TYPES = ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
+        return {"required": {"image": ("IMAGE",), "seconds": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 60.0})}}
+
+    def run(self, image: Any, seconds: float) -> tuple[Any]:
+        level = int(image.mean() * 255)
+        preview = ("JPEG", Image.new("RGB", (64, 64), (level, level, level)), 64)
+        steps = 10
+        bar = comfy.utils.ProgressBar(steps)
+        for step in range(steps):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            time.sleep(seconds / steps)
+            bar.update_absolute(step + 1, steps, preview)
         return (image,)
 
 
@@ -122,6 +147,7 @@ class Show:
 
 NODE_CLASS_MAPPINGS = {
     "OrchestratorTestSleep": Sleep,
+    "OrchestratorTestPaint": Paint,
     "OrchestratorTestFail": Fail,
     "OrchestratorTestFailDark": FailDark,
     "OrchestratorTestText": Text,

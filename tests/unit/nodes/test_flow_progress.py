@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,8 @@ class Screen:
     def __init__(self) -> None:
         self.text = ""
         self.bar: tuple[float, float] = (0.0, 0.0)
-        self.previews: list[bytes] = []
+        self.previews: list[list[bytes]] = []
+        self.texts = 0
 
     def snapshot(self) -> Snapshot:
         return Snapshot(backends=(Backend("1", "big", "http://big"), Backend("2", "small", "http://small")))
@@ -39,13 +40,14 @@ class Screen:
     def client_id(self) -> str | None:
         return None
 
-    def show_progress(self, execution: Execution, value: float, maximum: float, preview: bytes | None) -> None:
+    def show_progress(self, execution: Execution, value: float, maximum: float, previews: Sequence[bytes]) -> None:
         self.bar = (value, maximum)
-        if preview is not None:
-            self.previews.append(preview)
+        if previews:
+            self.previews.append(list(previews))
 
     def show_text(self, execution: Execution, text: str) -> None:
         self.text = text
+        self.texts += 1
 
     def node_classes(self) -> Collection[str]:
         return ()
@@ -61,7 +63,7 @@ SPEC = JobSpec("d", 1, "h", {}, ())
 
 
 def job(number: int, status: JobStatus = JobStatus.QUEUED, ended_at: float | None = None) -> Job:
-    return Job(f"j{number}", "run", "key", SPEC, status, created_at=100.0, ended_at=ended_at)
+    return Job(f"j{number}", "run", "key", SPEC, status, created_at=100.0, item_index=number, ended_at=ended_at)
 
 
 def placed(number: int, backend: str) -> JobChanged:
@@ -105,11 +107,36 @@ def test_nothing_is_guessed_before_an_end_and_nothing_is_left_after_the_last(scr
     assert screen.text == "2/2 done"
 
 
-def test_the_newest_preview_of_any_backend_is_shown(screen: Screen) -> None:
-    view = ProgressView(screen, Execution("prompt", "node"), 2)
-    view.show([JobPreviewed("j1", "1", b"one", "image/jpeg"), JobPreviewed("j2", "1", b"two", "image/jpeg")])
+def previewed(number: int, image: bytes) -> JobPreviewed:
+    return JobPreviewed(f"j{number}", "1", image, "image/jpeg")
+
+
+def test_the_newest_previews_of_all_running_items_are_shown_in_item_order(screen: Screen) -> None:
+    now = iter([0.0, 0.5, 1.0])
+    view = ProgressView(screen, Execution("prompt", "node"), 3, lambda: next(now))
+    view.show([placed(2, "2"), placed(1, "1"), previewed(2, b"two"), previewed(1, b"one"), previewed(1, b"newer")])
     view.show([JobProgressed("j1", "1", 0.1, None, None)])
-    assert screen.previews == [b"two"]
+    view.show([ended(1, 101.0), previewed(2, b"newest")])
+    assert screen.previews == [[b"newer", b"two"], [b"newest"]]
+
+
+def test_previews_that_come_too_fast_wait_for_their_time_and_the_newest_is_shown(screen: Screen) -> None:
+    now = iter([0.0, 0.1, 0.2, 0.5])
+    view = ProgressView(screen, Execution("prompt", "node"), 2, lambda: next(now))
+    view.show([placed(1, "1"), previewed(1, b"one")])
+    view.show([previewed(1, b"two")])
+    view.show([previewed(1, b"three")])
+    assert screen.previews == [[b"one"]]
+    view.show([JobProgressed("j1", "1", 0.5, None, None)])
+    assert screen.previews == [[b"one"], [b"three"]]
+
+
+def test_a_line_that_stays_is_sent_once(screen: Screen) -> None:
+    view = ProgressView(screen, Execution("prompt", "node"), 1)
+    view.show([placed(1, "1")])
+    view.show([JobProgressed("j1", "1", 0.1, None, None)])
+    view.show([JobProgressed("j1", "1", 0.2, None, None)])
+    assert (screen.text, screen.texts, screen.bar) == ("big", 1, (0.2, 1.0))
 
 
 def test_an_item_that_is_tried_again_is_not_counted_as_running(screen: Screen) -> None:
