@@ -32,7 +32,7 @@ _READ_BYTES = 1 << 20
 
 ResultT = TypeVar("ResultT")
 
-_LEASE = re.compile(r"([!-:<-~]{1,200})\s*;\s*seconds=(\d{1,9})")
+_LEASE = re.compile(r"([ -:<-~]{1,200}?)\s*;\s*seconds=(\d{1,9})")
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
@@ -96,7 +96,7 @@ class BlobRoutes:
             size_bytes = await self._in_thread(lambda: self._store.size(sha256))
         except BlobMissing:
             return web.Response(status=404, headers={OFFSET_HEADER: str(self._uploads.offset(sha256))})
-        response = web.Response(headers=_headers(sha256))
+        response = web.StreamResponse(headers=_headers(sha256))
         response.content_length = size_bytes
         return response
 

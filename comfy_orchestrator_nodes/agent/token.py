@@ -6,6 +6,7 @@ import hmac
 import os
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -55,7 +56,8 @@ class Token:
                 file.write(token + "\n")
             fresh.replace(self.path)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
+            with suppress(OSError):
+                fresh.unlink()
             raise SetupFailed(
                 f"The agent's token cannot be kept in {self.path}: {error.strerror}. Until it can, this peer answers "
                 "only to its own machine.",

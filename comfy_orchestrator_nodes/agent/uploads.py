@@ -125,6 +125,8 @@ class Uploads:
         except BaseException:
             await loop.run_in_executor(self._executor, partial.discard)
             raise
+        if (kept := self._partials.pop(sha256, None)) is not None:
+            await loop.run_in_executor(self._executor, kept.discard)
 
     async def _begin(self, sha256: str, extent: Extent) -> _Partial:
         self.sweep()

@@ -113,7 +113,9 @@ def summary(value: Any) -> str:
         return f"{type(value).__name__} of {len(value)}"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{str(key)[:20]}: {summary(item)[:60]}" for key, item in list(value.items())[:4]) + "}"
-    return f"{type(value).__name__} {str(value)[:60]}"
+    if isinstance(value, (str, int, float)):
+        return f"{type(value).__name__} {str(value)[:60]}"
+    return type(value).__name__
 
 
 def _base64(encoded: Encoded) -> str:

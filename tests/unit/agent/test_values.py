@@ -1,0 +1,134 @@
+"""Values as blobs, with the handle that a history shows of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from comfy_orchestrator_nodes.agent import wire
+from comfy_orchestrator_nodes.agent.blobs import BlobStore
+from comfy_orchestrator_nodes.agent.errors import BlobMissing, BlobsFull, UnsupportedValue
+from comfy_orchestrator_nodes.agent.nodes import build
+from comfy_orchestrator_nodes.agent.values import Values
+
+
+class Video:
+    """As ComfyUI's VideoFromFile: it has a file of its own, or is written to one."""
+
+    def __init__(self, source: str | io.BytesIO | None, content: bytes = b"") -> None:
+        self._source = source
+        self._content = content
+
+    def get_stream_source(self) -> str | io.BytesIO | None:
+        return self._source
+
+    def save_to(self, path: str) -> None:
+        Path(path).write_bytes(self._content)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path, limit_bytes=100 << 20)
+
+
+@pytest.fixture
+def values(store: BlobStore) -> Values:
+    return Values(store, wire.NUMPY)
+
+
+def test_a_value_is_stored_and_read_by_its_handle(values: Values, store: BlobStore) -> None:
+    image = np.random.default_rng(0).random((4, 512, 512, 3), dtype=np.float32)
+    handle = values.write({"samples": image}, "LATENT", "attempt")
+    assert handle["size_bytes"] == store.size(handle["sha256"])
+    assert handle["summary"] == "{samples: ndarray}"
+    assert (values.read(handle["sha256"], "LATENT", "value")["samples"] == image).all()
+    assert [path.name for path in store.root.iterdir()] == [handle["sha256"]]
+
+
+def test_a_value_is_leased_for_its_attempt(values: Values, store: BlobStore) -> None:
+    values.write(b"x" * 1000, "ANY", "attempt")
+    assert store.usage().leased_bytes > 0
+    store.release("attempt")
+    assert store.usage().leased_bytes == 0
+
+
+def test_a_small_value_is_told_whole(values: Values) -> None:
+    handle = values.write(42, "INT", "attempt")
+    assert wire.decode(io.BytesIO(base64.b64decode(handle["inline"]))) == 42
+    assert "inline" not in values.write("x" * 5000, "STRING", "attempt")
+
+
+def test_the_same_value_twice_is_one_blob(values: Values, store: BlobStore) -> None:
+    first, second = (values.write(np.arange(10_000), "ANY", owner) for owner in ("a", "b"))
+    assert first == second
+    assert store.usage().count == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        (b"\0\0\0\x18ftypisom", "video/mp4"),
+        (b"\0\0\0\x18ftypqt  ", "video/quicktime"),
+        (b"\x1a\x45\xdf\xa3", "video/webm"),
+        (b"", "application/octet-stream"),
+    ],
+)
+def test_a_video_that_is_a_file_is_stored_as_it_is(
+    values: Values, store: BlobStore, tmp_path: Path, head: bytes, media_type: str
+) -> None:
+    content = head + b"frames" * 2_000_000 if head else b""
+    (tmp_path / "video").write_bytes(content)
+    for source in (str(tmp_path / "video"), io.BytesIO(content)):
+        handle = values.write(Video(source), "VIDEO", "attempt")
+        assert (handle["form"], handle["media_type"], handle["lossless"]) == ("file", media_type, True)
+        with store.open(handle["sha256"]) as file:
+            assert file.read() == content
+
+
+def test_a_video_of_frames_is_encoded_and_says_so(values: Values, store: BlobStore) -> None:
+    handle = values.write(Video(None, b"\0\0\0\x18ftypisom"), "VIDEO", "attempt")
+    assert handle["lossless"] is False
+    assert [path.name for path in store.root.iterdir()] == [handle["sha256"]]
+
+
+def test_what_cannot_travel_or_does_not_fit_leaves_nothing(values: Values, store: BlobStore) -> None:
+    with pytest.raises(UnsupportedValue):
+        values.write(object(), "MODEL", "attempt")
+    big = np.zeros(60 << 20, np.uint8)
+    values.write(big, "ANY", "attempt")
+    big[0] = 1
+    with pytest.raises(BlobsFull):
+        values.write(big, "ANY", "attempt")
+    assert len(list(store.root.iterdir())) == 1
+
+
+def test_a_value_that_went_away_is_missed_in_words(values: Values) -> None:
+    with pytest.raises(BlobMissing, match="send it again"):
+        values.read("0" * 64, "IMAGE", "value")
+
+
+# --- the nodes -------------------------------------------------------------------------------------------------------
+
+
+def test_the_nodes_say_what_is_missing_and_store_each_item(values: Values) -> None:
+    classes: dict[str, Any] = build(values)
+    entering, leaving = classes["OrchestratorValueIn"], classes["OrchestratorValueOut"]
+    assert "64 lower-case hex digits" in entering.VALIDATE_INPUTS("nonsense")
+    assert entering.VALIDATE_INPUTS("0" * 64).startswith("blob_missing:")
+    told = leaving().store([1, "two", 1], ["JSON"], ["attempt"])["ui"]["orchestrator_value"]
+    assert [entering().load(handle["sha256"], "JSON")[0] for handle in told] == [1, "two", 1]
+    assert entering.VALIDATE_INPUTS(told[0]["sha256"]) is True
+    assert leaving().store([], ["JSON"], ["attempt"]) == {"ui": {"orchestrator_value": []}}
+
+
+def test_any_type_fits_a_value_that_leaves(values: Values) -> None:
+    classes: dict[str, Any] = build(values)
+    wildcard = classes["OrchestratorValueOut"].INPUT_TYPES()["required"]["value"][0]
+    received = "IMAGE"
+    # Exactly what ComfyUI asks; for a wildcard it is not the opposite of "==".
+    assert (received != wildcard, wildcard != received) == (False, False)
