@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import backends, conditions, definitions, embedded, jobs, library, runs, system, values
+from . import backends, conditions, definitions, embedded, jobs, library, questions, runs, system, values
 from .access import Access
 from .openapi import document
 from .schemas import PREFIX, View
@@ -39,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *embedded.ROUTES,
     *conditions.ROUTES,
     *jobs.ROUTES,
+    *questions.ROUTES,
     *runs.ROUTES,
     *values.ROUTES,
 )

@@ -232,6 +232,10 @@ class Orchestrator:
         """
         await self._scheduler.decide(job_id, decision, by)
 
+    def questions(self) -> list[tuple[JobState, float]]:
+        """Return the jobs that wait for a person, oldest first, each with the seconds until they fail."""
+        return self._scheduler.questions()
+
     async def explain(self, job_id: str) -> Explanation:
         """Say where a live job could go, and why not elsewhere.
 

@@ -157,6 +157,15 @@ class Scheduler:
         """Return the states of all live jobs, oldest first."""
         return [live.state for live in self._live.values()]
 
+    def questions(self) -> list[tuple[JobState, float]]:
+        """Return the jobs that wait for a person, oldest first, each with the seconds until it is decided for them."""
+        now = asyncio.get_running_loop().time()
+        return [
+            (live.state, max(0.0, live.deadline.when() - now))
+            for live in self._live.values()
+            if live.deadline is not None and live.state.job.status is JobStatus.WAITING
+        ]
+
     async def cancel(self, job_id: str, by: str) -> None:
         """Ask for a job to be gone; a no-op for one that is final. Does not wait for the backend."""
         if job_id in self._live:

@@ -257,3 +257,23 @@ async def test_status_counts_what_there_is(api: Api) -> None:
     counts = status["counts"]
     assert (counts["definitions"], counts["jobs"], counts["backends"]) == (1, {"succeeded": 1}, {"online": 1})
     assert counts["storage"]["files"] == 1
+
+
+async def test_a_job_that_asks_tells_what_happened_and_how_long_it_waits(api: Api) -> None:
+    async with FakeComfy() as peer:
+        peer.behave(raising("ValueError", "no such colour"))
+        backend = await api.add_backend(peer, "desk")
+        job = await _submit(api, await _stored(api), on_failure="ask", attempts=1, backend=backend["id"])
+        assert (await _ended(api, job))["status"] == "waiting"
+
+        asked = await api.ask("GET", "/questions")
+
+        (question,) = asked["questions"]
+        assert (question["job"]["id"], question["definition_name"]) == (job["id"], "Empty image")
+        (tried,) = question["attempts"]
+        assert tried["backend"] == "desk"
+        assert "no such colour" in tried["failure"]["message"]
+        assert 0 < question["remaining_s"] <= 60
+        assert asked["choices"] == ["retry", "drop", "fail"]
+        await api.ask("POST", f"/jobs/{job['id']}/decision", {"decision": "fail"})
+        assert (await api.ask("GET", "/questions"))["questions"] == []
