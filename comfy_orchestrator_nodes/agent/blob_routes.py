@@ -151,11 +151,9 @@ class BlobRoutes:
         sha256 = _sha256(request)
         owner, lease_s = lease_of(request)
         extent = extent_of(request)
-        if not await self._in_thread(lambda: self._store.missing([sha256], owner, lease_s)):
-            return answer({"sha256": sha256, "size_bytes": await self._in_thread(lambda: self._store.size(sha256))})
         async with self._uploading.turn():
-            await self._uploads.receive(sha256, extent, request.content, owner, lease_s)
-        return answer({"sha256": sha256, "size_bytes": extent.total}, status=201)
+            fresh = await self._uploads.receive(sha256, extent, request.content, owner, lease_s)
+        return answer({"sha256": sha256, "size_bytes": extent.total}, status=201 if fresh else 200)
 
     async def _in_thread(self, work: Callable[[], ResultT]) -> ResultT:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

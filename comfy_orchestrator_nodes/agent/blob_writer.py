@@ -15,12 +15,17 @@ from .errors import BlobError, DiskFull, SetupFailed
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Disk full, quota used up, and the limit on a file's size; Windows' ERROR_DISK_FULL arrives as ENOSPC."""
 
-_STEP_BYTES = 4 << 20
+_LARGE_BYTES = 1 << 20
+"""From here on a second thread pays."""
 _OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class BlobWriter:
-    """A file under a name of its own in the store's folder. One thread at a time; ``BlobStore`` publishes it."""
+    """A file under a name of its own in the store's folder, which ``BlobStore`` publishes.
+
+    The same bytes are given to ``hash`` and to ``write``, in order; one thread may do the one while another does the
+    other, since both leave Python meanwhile.
+    """
 
     def __init__(self, folder: Path, make_room: Callable[[int], bool]) -> None:
         """Make the file.
@@ -37,7 +42,7 @@ class BlobWriter:
         self._make_room = make_room
         self._hash = hashlib.sha256()
         self.size_bytes = 0
-        """How many bytes were written and hashed."""
+        """How many bytes were written."""
         try:
             self._descriptor = os.open(self.path, _OPEN_FLAGS, 0o600)
         except OSError as error:
@@ -48,6 +53,11 @@ class BlobWriter:
         """The hash of what was written, in lower-case hex."""
         return self._hash.hexdigest()
 
+    def hash(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Take some buffers into the hash."""
+        for part in parts:
+            self._hash.update(part)
+
     def write(self, parts: Sequence[bytes | memoryview]) -> None:
         """Append some buffers, all of them.
 
@@ -56,25 +66,23 @@ class BlobWriter:
             SetupFailed: the write failed for another reason.
         """
         for part in parts:
-            self._hash.update(part)
             self._write(memoryview(part))
             self.size_bytes += len(part)
 
-    def write_large(self, part: memoryview) -> None:
-        """Append one large buffer of bytes: one core hashes a piece while another writes it.
+    def append(self, part: memoryview) -> None:
+        """Hash and write one buffer of bytes; a large one on two cores.
 
         Raises:
             DiskFull, SetupFailed: as ``write``.
         """
-        if len(part) < _STEP_BYTES:
+        if len(part) < _LARGE_BYTES:
+            self.hash([part])
             self.write([part])
             return
         with ThreadPoolExecutor(1, "agent-hash") as pool:
-            hashing: Future[None] = pool.submit(self._hash.update, part)
-            for start in range(0, len(part), _STEP_BYTES):
-                self._write(part[start : start + _STEP_BYTES])
+            hashing: Future[None] = pool.submit(self.hash, [part])
+            self.write([part])
             hashing.result()
-        self.size_bytes += len(part)
 
     def close(self) -> None:
         """Close the file, which stays."""

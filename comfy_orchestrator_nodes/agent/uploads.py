@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial as bind
+from typing import Any
 
 from aiohttp import ClientPayloadError, StreamReader, web
 
 from .blob_writer import BlobWriter
 from .blobs import BlobStore, Reservation
-from .errors import MalformedRequest, OffsetWrong, UploadStalled
+from .errors import BlobsFull, DiskFull, MalformedRequest, OffsetWrong, UploadStalled
 
 KEEP_S = 600.0
 """How long what came of a cut-off upload is kept."""
@@ -102,8 +104,8 @@ class Uploads:
         while self._partials:
             self._partials.popitem()[1].discard()
 
-    async def receive(self, sha256: str, extent: Extent, body: StreamReader, owner: str, lease_s: float) -> None:
-        """Store a body as a blob, or as the rest of one.
+    async def receive(self, sha256: str, extent: Extent, body: StreamReader, owner: str, lease_s: float) -> bool:
+        """Store a body as a blob, or as the rest of one; return False if it was there already and nothing was read.
 
         Raises:
             OffsetWrong: it does not go on where the upload stopped.
@@ -112,7 +114,9 @@ class Uploads:
             BlobTooLarge, BlobsFull, DiskFull, SetupFailed: there is no place for it. It was deleted.
         """
         loop = asyncio.get_running_loop()
-        partial = await self._begin(sha256, extent)
+        partial = await self._begin(sha256, extent, owner, lease_s)
+        if partial is None:
+            return False
         try:
             await self._read(body, partial)
             await loop.run_in_executor(self._executor, self._publish, partial, sha256, owner, lease_s)
@@ -127,8 +131,9 @@ class Uploads:
             raise
         if (kept := self._partials.pop(sha256, None)) is not None:
             await loop.run_in_executor(self._executor, kept.discard)
+        return True
 
-    async def _begin(self, sha256: str, extent: Extent) -> _Partial:
+    async def _begin(self, sha256: str, extent: Extent, owner: str, lease_s: float) -> _Partial | None:
         self.sweep()
         if extent.start:
             kept = self._partials.get(sha256)
@@ -136,17 +141,20 @@ class Uploads:
             if kept is None or extent.start != offset or extent.total != kept.total:
                 raise OffsetWrong(f"The upload goes on at {offset}, not {extent.start}.", offset_bytes=offset)
             return self._partials.pop(sha256)
+        open_ = bind(self._open, sha256, extent.total, owner, lease_s)
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, self._open, extent.total)
-        except BaseException:
+            return await loop.run_in_executor(self._executor, open_)
+        except (BlobsFull, DiskFull):
             # What is kept of other uploads may be what the room is lacking.
             if not self._partials:
                 raise
             self.discard_all()
-        return await loop.run_in_executor(self._executor, self._open, extent.total)
+        return await loop.run_in_executor(self._executor, open_)
 
-    def _open(self, total: int) -> _Partial:
+    def _open(self, sha256: str, total: int, owner: str, lease_s: float) -> _Partial | None:
+        if self._store.lease(sha256, owner, lease_s):
+            return None
         reservation = self._store.reserve(total)
         try:
             return _Partial(self._store.writer(), reservation, total)
@@ -166,23 +174,24 @@ class Uploads:
             return partial.discard
         partial.kept_since = self._clock()
         self._partials[sha256] = partial
+        asyncio.get_running_loop().call_later(KEEP_S, self.sweep)
         return older.discard if older is not None else lambda: None
 
     async def _read(self, body: StreamReader, partial: _Partial) -> None:
-        """Hand the body to a thread in batches; the next one is received while the last is hashed and written."""
-        loop = asyncio.get_running_loop()
-        writing: asyncio.Future[None] | None = None
+        """Hand the body to threads in batches: one is hashed and written while the next is received."""
+        storing: list[asyncio.Future[None]] = []
         try:
             while batch := await self._next_batch(body):
-                if writing is not None:
-                    await writing
-                writing = loop.run_in_executor(self._executor, partial.writer.write, batch)
+                await _all_of(storing)
+                storing = [self._in_thread(work, batch) for work in (partial.writer.hash, partial.writer.write)]
         finally:
-            if writing is not None:
-                # Also when this is cancelled: the thread must be done with the file before it is closed.
-                await asyncio.shield(writing)
+            # Also when this fails or is cancelled: the threads must be done with the file before it is closed.
+            await asyncio.shield(_all_of(storing))
         if partial.writer.size_bytes != partial.total:
             raise UploadStalled("The upload was cut off.")
+
+    def _in_thread(self, work: Callable[..., None], *arguments: Any) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
     async def _next_batch(self, body: StreamReader) -> list[bytes]:
         batch: list[bytes] = []
@@ -203,3 +212,11 @@ class Uploads:
             batch.append(chunk)
             size += len(chunk)
         return batch
+
+
+async def _all_of(working: Sequence[asyncio.Future[None]]) -> None:
+    """Wait until all are done, also those beside one that failed; then raise what it raised."""
+    if working:
+        await asyncio.wait(working)
+        for done in working:
+            done.result()

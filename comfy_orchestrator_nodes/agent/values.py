@@ -95,7 +95,7 @@ class Values:
             writer = self._store.writer()
             try:
                 for part in parts:
-                    writer.write_large(part)
+                    writer.append(part)
                 reservation.end()
                 return self._store.publish(writer, owner=owner, lease_s=LEASE_S)
             finally:
