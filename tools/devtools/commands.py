@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from tools.devtools.agent_pack import write_agent_pack
 from tools.devtools.checks import checks, run_checks
 from tools.devtools.demo import run_demo
 from tools.devtools.environments import find_comfyui, second_front_end, set_up
@@ -24,7 +25,7 @@ from tools.devtools.pack import Install
 from tools.devtools.paths import DEV, ROOT, VENV, venv_python
 from tools.devtools.scratch import scratch
 
-KINDS = {"plain": Install.NOTHING, "pack": Install.LINK, "copy": Install.COPY}
+KINDS = {"plain": Install.NOTHING, "pack": Install.LINK, "copy": Install.COPY, "agent": Install.AGENT}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure; each benchmark beside its floor")
     bench.add_argument("names", nargs="*", metavar="NAME", help="which (default: all)")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    agent = commands.add_parser("agent-pack", help="write the agent as a pack of its own, for a peer's custom_nodes")
+    agent.add_argument(
+        "directory", nargs="?", type=Path, default=Path(), metavar="DIR", help="where to (default: here)"
+    )
     chaos = commands.add_parser("chaos", help="jobs on real servers that are killed, frozen and cut off at random")
     chaos.add_argument("--minutes", type=float, default=10.0, metavar="M", help="for how long (default: 10)")
     comfyui = commands.add_parser("comfyui", help="start real ComfyUIs by hand; Ctrl-C stops them")
@@ -63,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         type=instance_spec,
         default=[Spec("master", Install.LINK), Spec("peer")],
         metavar="NAME[=KIND]",
-        help="KIND is plain, pack (a link to this working tree) or copy (default: master=pack peer=plain)",
+        help="KIND is plain, pack (a link to this working tree), copy or agent (default: master=pack peer=plain)",
     )
     comfyui.add_argument("--second-front-end", action="store_true", help="serve the newer front end")
     return parser
@@ -87,6 +92,9 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
     if options.command == "check":
         set_up(comfyui=False)
         return run_checks(checks())
+    if options.command == "agent-pack":
+        print(f"Written: {write_agent_pack(options.directory)}")
+        return 0
     second = options.command == "test" or getattr(options, "second_front_end", False)
     set_up(comfyui=True, second_front_end=second)
     if options.command == "test":

@@ -8,6 +8,7 @@ import subprocess
 from enum import Enum
 from pathlib import Path
 
+from tools.devtools.agent_pack import AGENT_PACK_NAME, write_agent_pack
 from tools.devtools.failure import DevError
 from tools.devtools.paths import PACK_NAME, ROOT
 from tools.devtools.project import string_list
@@ -23,6 +24,8 @@ class Install(Enum):
     """A link to the working tree: what is edited is what runs after a restart."""
     COPY = "copy"
     """The files that the registry publishes, as ComfyUI Manager unpacks them."""
+    AGENT = "agent"
+    """The agent alone, as a pack of its own."""
 
 
 def install_pack(custom_nodes: Path, install: Install) -> None:
@@ -31,7 +34,10 @@ def install_pack(custom_nodes: Path, install: Install) -> None:
     if install is Install.LINK and _is_link(target):
         return
     _remove(target)
-    if install is Install.LINK:
+    remove_tree(custom_nodes / AGENT_PACK_NAME)
+    if install is Install.AGENT:
+        write_agent_pack(custom_nodes)
+    elif install is Install.LINK:
         _link(target)
     elif install is Install.COPY:
         _copy(target)
