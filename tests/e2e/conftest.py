@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.canvas import QUIET_SETTINGS, TIMEOUT_MS, VIEWPORT, Canvas, chromium
 from tests.support.master import Master
-from tools.devtools.environments import second_front_end
+from tests.support.surfaces import SURFACES, Surface
 from tools.devtools.instances import Farm, Instance, Spec
 from tools.devtools.pack import Install
 from tools.devtools.paths import ROOT
@@ -17,25 +16,6 @@ from tools.devtools.paths import ROOT
 expect.set_options(timeout=TIMEOUT_MS)
 
 OUTCOME = pytest.StashKey[str]()
-
-
-@dataclass(frozen=True)
-class Surface:
-    """One way in which users see the canvas."""
-
-    front_end: str
-    nodes2: bool
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """What makes a ComfyUI serve it."""
-        return ("--front-end-root", str(second_front_end())) if self.front_end == "1.58.1" else ()
-
-    def __str__(self) -> str:
-        return f"{self.front_end}-{'nodes2' if self.nodes2 else 'canvas'}"
-
-
-SURFACES = [Surface(version, nodes2) for version in ("1.32.9", "1.58.1") for nodes2 in (False, True)]
 
 
 @pytest.fixture(scope="package")

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from tests.support.canvas import Canvas
 from tests.support.master import Master
 from tests.support.sidebar import Sidebar
+from tests.support.surfaces import each_front_end
 
 pytestmark = [pytest.mark.comfy, pytest.mark.browser]
 
@@ -52,6 +53,7 @@ def test_a_workflow_goes_from_the_canvas_into_the_library_and_back_as_a_node(
     canvas.page.screenshot(path=picture("library"))
 
 
+@each_front_end
 def test_a_workflow_is_edited_on_the_canvas_and_saved_back_as_a_new_version(
     canvas: Canvas, master: Master, request: pytest.FixtureRequest
 ) -> None:
@@ -74,6 +76,7 @@ def test_a_workflow_is_edited_on_the_canvas_and_saved_back_as_a_new_version(
     assert stored["version"] == 2
 
 
+@each_front_end
 def test_a_dropped_file_is_read_and_what_it_exposes_is_asked(
     canvas: Canvas, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -1,0 +1,31 @@
+"""The ways in which users see the canvas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tools.devtools.environments import second_front_end
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One front end with one of its two renderers."""
+
+    front_end: str
+    nodes2: bool
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What makes a ComfyUI serve it."""
+        return ("--front-end-root", str(second_front_end())) if self.front_end == "1.58.1" else ()
+
+    def __str__(self) -> str:
+        return f"{self.front_end}-{'nodes2' if self.nodes2 else 'canvas'}"
+
+
+SURFACES = [Surface(version, nodes2) for version in ("1.32.9", "1.58.1") for nodes2 in (False, True)]
+
+each_front_end = pytest.mark.parametrize("surface", [SURFACES[0], SURFACES[-1]], ids=str, indirect=True)
+"""For what does not depend on the renderer: each front end once, and each renderer once."""
