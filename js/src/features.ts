@@ -1,3 +1,4 @@
+import { commands } from './commands'
 import type { Context } from './context'
 import type { Contribution } from './extension'
 import { nodes } from './nodes'
@@ -8,4 +9,4 @@ import { sidebar } from './sidebar/tab'
 export type Feature = (context: Context) => Contribution
 
 /** Every feature, in the order in which its hooks are called. */
-export const FEATURES: readonly Feature[] = [sidebar, nodes, prompts]
+export const FEATURES: readonly Feature[] = [sidebar, nodes, prompts, commands]

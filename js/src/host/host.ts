@@ -15,6 +15,8 @@ export interface Host {
   setting(id: string): unknown
   setSetting(id: string, value: unknown): void
   toast(message: ToastMessage): void
+  /** Ask whether something is to be done, in the host's own dialog. */
+  confirm(title: string, message: string): Promise<boolean>
   addSidebarTab(tab: SidebarTab): void
   /** Show a sidebar tab; does nothing when it is shown. */
   openSidebarTab(id: string): void
@@ -44,6 +46,10 @@ export function createHost(app: ComfyApp, api: ComfyApi): Host {
       const shown = manager()?.toast
       if (shown) shown.add(message)
       else console.info(`[Orchestrator] ${message.summary}`, message.detail ?? '')
+    },
+    async confirm(title, message) {
+      const dialog = manager()?.dialog
+      return dialog?.confirm ? (await dialog.confirm({ title, message })) === true : window.confirm(message)
     },
     addSidebarTab(tab) {
       manager()?.registerSidebarTab(tab)

@@ -15,7 +15,7 @@ export const ANSWER_COMMAND = 'Orchestrator.Answer'
 /** Asks the user what to do about jobs whose attempts are used up. */
 export function prompts(context: Context): Contribution {
   const { host, t } = context
-  let focus = () => undefined as void
+  let focus: () => void = () => undefined
 
   return {
     commands: [

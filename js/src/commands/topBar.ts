@@ -1,0 +1,48 @@
+import { watch } from 'vue'
+
+import type { Context } from '@/context'
+import { SIDEBAR_TAB_ID } from '@/sidebar/tab'
+import { counts } from '@/state/selectors'
+
+interface LegacyMenu {
+  readonly settingsGroup?: { readonly element?: HTMLElement }
+}
+
+export const TOP_BAR_SETTING = 'Orchestrator.TopBar'
+
+/**
+ * Show how the farm is in the top bar, where other packs put their buttons: the host's own lists of badges and buttons
+ * hold what never changes.
+ */
+export function showInTopBar({ host, navigation, store, t }: Context): void {
+  const place = (host.app as { menu?: LegacyMenu }).menu?.settingsGroup?.element
+  if (place === undefined) return
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.className = 'orc-top-bar'
+  button.addEventListener('click', () => {
+    navigation.view.value = counts(store.state.value).waiting > 0 ? 'jobs' : 'backends'
+    host.openSidebarTab(SIDEBAR_TAB_ID)
+  })
+  const dot = document.createElement('span')
+  dot.className = 'orc-top-bar-dot'
+  const text = document.createElement('span')
+  button.append(dot, text)
+  place.before(button)
+
+  watch(
+    () => {
+      const { kind } = store.state.value.connection
+      const { backends, online, running, queued, waiting } = counts(store.state.value)
+      return { kind, backends, online, running, queued, waiting }
+    },
+    ({ kind, backends, online, running, queued, waiting }) => {
+      const lost = kind === 'lost' || kind === 'refused'
+      button.hidden = host.setting(TOP_BAR_SETTING) === false || kind === 'starting' || backends < 2
+      button.dataset['tone'] = lost || online === 0 ? 'bad' : waiting > 0 || online < backends ? 'warn' : 'good'
+      text.textContent = lost ? t('commands.lost') : t('commands.status', { online, running })
+      button.title = t('commands.statusTitle', { online, backends, running, queued, waiting })
+    },
+    { immediate: true },
+  )
+}
