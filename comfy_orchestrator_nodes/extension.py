@@ -33,8 +33,8 @@ from .domain import LOCAL_BACKEND_ID, Backend, RunStatus, TlsOptions
 from .errors import StoreError
 from .flow.wiring import wire_guards
 from .nodes import flow as flow_nodes
+from .nodes import handles, remote_workflow
 from .nodes import io as io_nodes
-from .nodes import remote_workflow
 from .nodes.crossing import Crossing
 from .nodes.host import Execution
 from .nodes.mosaic import mosaic
@@ -237,6 +237,7 @@ def load() -> tuple[dict[str, type], dict[str, str]]:
     classes = {
         REMOTE_WORKFLOW: remote_workflow.build(extension),
         **flow_nodes.build(extension),
+        **handles.build(extension),
         **io_nodes.NODE_CLASS_MAPPINGS,
         **agent_classes,
     }
@@ -245,5 +246,6 @@ def load() -> tuple[dict[str, type], dict[str, str]]:
         **flow_nodes.NODE_DISPLAY_NAME_MAPPINGS,
         **io_nodes.NODE_DISPLAY_NAME_MAPPINGS,
         **agent_names,
+        handles.NATIVE: "Native Value (internal)",
     }
     return classes, names

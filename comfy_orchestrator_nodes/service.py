@@ -36,12 +36,14 @@ from .scheduler.occupancy import Occupancy
 from .scheduler.qualify import Qualifier
 from .scheduler.transfer import Transfer
 from .scheduler.updates import JobChanged, JobUpdate
+from .scheduler.whereabouts import Whereabouts
 from .store.artifacts import DEFAULT_LIMIT_BYTES, ArtifactStore
 from .store.attempts import AttemptRepository
 from .store.backends import BackendRepository
 from .store.database import Database
 from .store.definitions import DefinitionRepository
 from .store.events import EventRepository
+from .store.holdings import HoldingRepository
 from .store.jobs import JobRepository
 from .store.results import ResultCache
 from .store.runs import RunRepository
@@ -172,7 +174,8 @@ class _Parts:
         )
         documents = Documents(self.farm)
         self.qualifier = Qualifier(self.farm, self._definition, clock=clock, changed=self._wake)
-        transfer = Transfer(artifacts)
+        self.whereabouts = Whereabouts(artifacts, self.farm, HoldingRepository(database))
+        self.transfer = transfer = Transfer(artifacts, self.whereabouts)
         self.occupancy = Occupancy(self.farm, Estimates(), health=self.health.of, clock=clock)
         self.backlog = Backlog(
             self.farm,
@@ -188,6 +191,7 @@ class _Parts:
             self.farm,
             transfer,
             self._definition,
+            remade=lambda value: self.orchestrator.remade(value),
             report=self.health.report,
             released=self.backlog.release,
             publish=self._publish,
@@ -208,10 +212,11 @@ class _Parts:
             jobs=jobs,
             attempts=attempts,
             runs=RunRepository(database),
-            results=ResultCache(database, artifacts),
+            results=ResultCache(database, artifacts, elsewhere=self.whereabouts.is_elsewhere),
             artifacts=artifacts,
             definition=self._definition,
             input_files=InputFiles(artifacts, self.farm, locate),
+            whereabouts=self.whereabouts,
             clock=clock,
             new_id=new_uuid,
         )
@@ -252,6 +257,7 @@ class _Parts:
         await self.thumbnails.start()
         self.orchestrator.subscribe(self.thumbnails)
         await self.registry.start(local)
+        await self.whereabouts.start()
         self.backlog.start(self.scheduler.feed_or_abandon)
         await self.orchestrator.start()
         self._saver = asyncio.create_task(self._save_estimates_regularly(), name="save estimates")
@@ -266,6 +272,8 @@ class _Parts:
         await self.executor.close()
         await self.orchestrator.close()
         await self.qualifier.close()
+        await self.transfer.close()
+        await self.whereabouts.close()
         await self.health.close()
         await self.farm.close()
         await self._save_estimates()

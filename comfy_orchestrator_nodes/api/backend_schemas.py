@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool
 
-from ..domain import LOCAL_BACKEND_ID, Backend, BackendStatus, Capabilities, Credentials, TlsOptions
+from ..domain import LOCAL_BACKEND_ID, Agent, Backend, BackendStatus, Capabilities, Credentials, TlsOptions
 from ..orchestrator.backends import BackendState
 from .schemas import Body, Problem, Query, View, Visible
 
@@ -38,10 +38,13 @@ class CredentialsBody(Body):
     username: Annotated[str, Field(max_length=1000)] | None = None
     password: Secret | None = None
     headers: Annotated[dict[str, Secret], Field(max_length=20)] = Field(default_factory=dict)
+    agent_token: Secret | None = Field(
+        default=None, description="The token of this pack on that server, from its console: values then move exactly."
+    )
 
     def to_domain(self) -> Credentials:
         """Return them as the domain has them."""
-        return Credentials(self.bearer_token, self.username, self.password, dict(self.headers))
+        return Credentials(self.bearer_token, self.username, self.password, dict(self.headers), self.agent_token)
 
 
 class BackendBody(Body):
@@ -88,6 +91,7 @@ class CredentialsView(View):
     username: str | None
     has_password: bool
     header_names: list[str]
+    has_agent_token: bool
 
 
 class TlsView(View):
@@ -106,6 +110,20 @@ class GpuView(View):
     vram_free_bytes: int
 
 
+class AgentView(View):
+    """This pack on the backend."""
+
+    version: str
+    protocol: str = Field(description="major.minor of docs/agent-protocol.md.")
+    trusted: bool = Field(description="Whether values move through it, bit for bit.")
+    problem: str = Field(description="Why they do not, in words.")
+
+    @classmethod
+    def of(cls, agent: Agent) -> AgentView:
+        """Return an agent as it is shown."""
+        return cls(version=agent.version, protocol=agent.protocol, trusted=agent.trusted, problem=agent.problem)
+
+
 class CapabilitiesView(View):
     """What the backend said it is. Lists of classes and models have addresses of their own."""
 
@@ -117,6 +135,7 @@ class CapabilitiesView(View):
     node_classes: int = Field(description="How many node classes it has.")
     models: dict[str, int] = Field(description="Model folder to how many files are in it.")
     taken_at: float
+    agent: AgentView | None = Field(description="null where the backend does not have this pack.")
 
     @classmethod
     def of(cls, found: Capabilities) -> CapabilitiesView:
@@ -130,6 +149,7 @@ class CapabilitiesView(View):
             node_classes=len(found.node_classes),
             models={folder: len(files) for folder, files in sorted(found.models.items())},
             taken_at=found.taken_at,
+            agent=AgentView.of(found.agent) if found.agent is not None else None,
         )
 
 
@@ -183,6 +203,7 @@ class BackendView(HealthView):
                 username=secret.username,
                 has_password=secret.password is not None,
                 header_names=sorted(secret.headers),
+                has_agent_token=secret.agent_token is not None,
             ),
             created_at=backend.created_at,
             capabilities=CapabilitiesView.of(state.capabilities) if state.capabilities is not None else None,

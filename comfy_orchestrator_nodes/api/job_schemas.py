@@ -128,11 +128,13 @@ class ValueView(View):
     type: str
     data: Any
     files: list[FileView]
+    loss: str = Field(description="What may have been lost of it on its way here, in words; empty if it is exact.")
 
     @classmethod
     def of(cls, value: Value) -> ValueView:
         """Return a value as it is shown."""
-        return cls(type=value.type, data=value.data, files=[FileView.of(ref) for ref in value.files])
+        files = [FileView.of(ref) for ref in value.files]
+        return cls(type=value.type, data=value.data, files=files, loss=value.loss)
 
 
 class FailureView(View):

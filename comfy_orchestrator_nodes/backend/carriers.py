@@ -6,13 +6,21 @@ our own, so that equal files are sent once and our files do not slow the listing
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..domain import FILE_TYPES, SCALAR_TYPES, Definition, FileRef, JobSpec, Json
-from ..errors import UnsupportedValue, ValueLost
+from ..domain import (
+    BLOB_MEDIA_TYPE,
+    FILE_TYPES,
+    SCALAR_TYPES,
+    STORED_TYPES,
+    Definition,
+    FileRef,
+    JobSpec,
+    Json,
+    Value,
+)
+from ..errors import UnsupportedValue
 from ..workflow.fragments import Collector, Entry, Exit, MakeId
 from ..workflow.graph import Link
 from ..workflow.nodeinfo import DYNAMIC_COMBO, InputSpec, NodeInfo, parse_input
@@ -39,6 +47,7 @@ _SUFFIXES = {
     "video/x-matroska": ".mkv",
     "video/quicktime": ".mov",
     "application/x-comfyui-latent": ".latent",
+    BLOB_MEDIA_TYPE: ".safetensors",
     "application/octet-stream": ".bin",
 }
 LATENT_MEDIA_TYPE = "application/x-comfyui-latent"
@@ -79,8 +88,6 @@ def media_type_of(filename: str) -> str:
     return _MEDIA_TYPES.get(filename[dot:].lower() if dot >= 0 else "", "application/octet-stream")
 
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
-_FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _ENTER_CLASSES = {
     "IMAGE": ("LoadImage", "ImageBatch", "BatchImagesNode", "MaskToImage", "ImageToMask"),
     "MASK": ("LoadImage", "ImageBatch", "BatchImagesNode", "ImageToMask"),
@@ -103,6 +110,12 @@ _LOSSES = {
     "AUDIO": "samples leave rounded to 16 bits (FLAC), with at most two channels, and a batch cannot enter",
     "VIDEO": "a video made of frames is encoded (H.264); one that comes from a file keeps its streams",
 }
+_LOSSES_OUT = {
+    **_LOSSES,
+    "IMAGE": "pixels came as 8 bits a channel (PNG); anything finer was cut off",
+    "MASK": "values came as 8 bits (PNG); anything finer was cut off",
+    "AUDIO": "samples came rounded to 16 bits (FLAC)",
+}
 
 
 def loss(type_: str) -> str | None:
@@ -116,49 +129,6 @@ def loss(type_: str) -> str | None:
     if type_ in SCALAR_TYPES:
         return None
     raise _no_carrier(type_)
-
-
-def collect_scalar(type_: str, texts: Sequence[str]) -> Json:
-    """Return the constant that PreviewAny showed as text, exactly: ``str()`` of a Python float or int loses nothing.
-
-    Args:
-        type_: ``STRING``, ``INT``, ``FLOAT``, ``BOOLEAN``, ``COMBO`` or ``*`` (taken as text).
-        texts: what it showed; several where a list came out.
-
-    Returns:
-        A ``str``, ``int``, ``float`` or ``bool``; for several texts the list of them.
-
-    Raises:
-        ValueLost: a text is no value of that type, or there is none.
-    """
-    if not texts:
-        raise ValueLost(f"The backend showed no text where a {type_} was expected.")
-    found = [_scalar(type_, text) for text in texts]
-    return found[0] if len(found) == 1 else found
-
-
-def _scalar(type_: str, text: str) -> Json:
-    if type_ == "BOOLEAN":
-        if text in ("True", "False"):
-            return text == "True"
-    elif type_ in ("INT", "FLOAT"):
-        number = _number(text)
-        if number is not None and type_ == "FLOAT":
-            return float(number)
-        if number is not None and (isinstance(number, int) or number.is_integer()):
-            return int(number)
-    elif type_ in SCALAR_TYPES or type_ == "*":
-        return text
-    raise ValueLost(f"The backend showed {text[:80]!r} where a {type_} was expected.", type=type_)
-
-
-def _number(text: str) -> int | float | None:
-    """Read a number as Python writes it. NaN and infinities are none: JSON cannot carry them."""
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
-        return number
-    return None
 
 
 class PlainCarriers:
@@ -176,6 +146,22 @@ class PlainCarriers:
     def infos(self) -> Mapping[str, NodeInfo]:
         """The node classes that they are made of."""
         return self._infos
+
+    def loss(self, type_: str) -> str | None:
+        """Say in words what is lost of a value of this type, or None if nothing.
+
+        Raises:
+            UnsupportedValue: it cannot travel at all.
+        """
+        return loss(type_)
+
+    def loss_on_leaving(self, type_: str) -> str:
+        """Say in words what may have been lost of an output of this type; empty if nothing."""
+        return _LOSSES_OUT.get(type_, "")
+
+    def takes(self, value: Value) -> bool:
+        """Whether a stored value can enter as it is, or must be written to files first."""
+        return not value.is_blob or value.type not in FILE_TYPES
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
@@ -245,6 +231,14 @@ class PlainCarriers:
             return graph.add("ImageBatch", "batch", image1=list(links[0]), image2=list(links[1])), 0
         grown = {f"images.image{number}": list(link) for number, link in enumerate(links)}
         return graph.add("BatchImagesNode", "batch", **grown), 0
+
+    def enter_blobs(self, type_: str, hashes: Sequence[str], make_id: MakeId, *, as_loaded: bool = False) -> Entry:
+        """Refuse: only an agent takes native values as they are.
+
+        Raises:
+            UnsupportedValue: always.
+        """
+        raise _no_carrier(type_)
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
@@ -318,11 +312,15 @@ async def carriers_for(infos: ObjectInfoCache, definition: Definition, spec: Job
     Raises:
         BackendError: a class had to be read and could not be.
     """
+    return PlainCarriers(await infos.many(sorted(classes_for(definition, spec))))
+
+
+def classes_for(definition: Definition, spec: JobSpec) -> set[str]:
+    """Return the stock node classes that may carry what a job takes and yields."""
     entering = {value.type for value in spec.values.values()}
     leaving = {output.type for output in definition.outputs if output.name in spec.outputs}
     wanted = {class_type for type_ in entering for class_type in _ENTER_CLASSES.get(type_, ())}
-    wanted |= {class_type for type_ in leaving for class_type in _LEAVE_CLASSES.get(type_, ("PreviewAny",))}
-    return PlainCarriers(await infos.many(sorted(wanted)))
+    return wanted | {class_type for type_ in leaving for class_type in _LEAVE_CLASSES.get(type_, ("PreviewAny",))}
 
 
 class _Graph:
@@ -366,8 +364,14 @@ def _complete(spec: InputSpec, inputs: dict[str, Json]) -> None:
                 _complete(parse_input(f"{spec.name}.{name}", declared, required=True), inputs)
 
 
+def _with_agents(type_: str) -> str:
+    if type_ in STORED_TYPES:
+        return " that lack this pack: install it there, or let the workflow begin before and end after them"
+    return ": let the workflow begin before and end after them"
+
+
 def _no_carrier(type_: str) -> UnsupportedValue:
     return UnsupportedValue(
-        f"Values of type {type_} cannot travel between servers: let the workflow begin before and end after them.",
+        f"Values of type {type_} cannot travel between servers{_with_agents(type_)}.",
         type=type_,
     )

@@ -7,6 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import BinaryIO, TypeVar
 
 import aiohttp
 
-from ..domain import Backend, Capabilities, Json, Prompt
+from ..domain import Agent, Backend, Capabilities, Json, Prompt
 from ..errors import (
     BackendError,
     BackendFault,
@@ -25,7 +26,9 @@ from ..errors import (
 )
 from ..workflow.nodeinfo import NodeInfo
 from . import answers, catalog, transfers
+from .agent import introduce
 from .answers import CancelOutcome, Features, HistoryEntry, Place, QueueSnapshot, Submitted, SystemStats, Where
+from .blobs import Blobs
 from .connection import Connection
 from .http import Http, Limits, Timeouts
 from .messages import Message, queue_remaining
@@ -58,6 +61,9 @@ class ComfyClient:
     def __init__(self, backend: Backend, *, timeouts: Timeouts | None = None, limits: Limits | None = None) -> None:
         self._http = Http(backend, timeouts or Timeouts(), limits or Limits())
         self._connection = Connection(self._http, on_connected=self._forget)
+        self._agent_token = backend.credentials.agent_token
+        self.blobs = Blobs(self._http, backend.tls, self._agent_token)
+        """The values that this backend's agent keeps."""
         self._features: Features | None = None
         self._version: answers.Version | None = None
         self._has_jobs_api: bool | None = None
@@ -277,10 +283,18 @@ class ComfyClient:
 
     async def capabilities(self, now: float) -> Capabilities:
         """Return what the backend is and has, taken at ``now``. Reads ``/object_info``: on connect, not every probe."""
-        stats, features, classes, models = await asyncio.gather(
-            self.system_stats(), self.features(), self.all_object_info(), self.models()
+        stats, features, classes, models, agent = await asyncio.gather(
+            self.system_stats(), self.features(), self.all_object_info(), self.models(), self.agent()
         )
-        return answers.to_capabilities(stats, features, frozenset(classes), models, now)
+        return replace(answers.to_capabilities(stats, features, frozenset(classes), models, now), agent=agent)
+
+    async def agent(self) -> Agent | None:
+        """Return how this backend's agent introduces itself now, or None where it has none.
+
+        Raises:
+            BackendError: the backend does not answer at all.
+        """
+        return await introduce(self._http, self._agent_token)
 
     async def upload(
         self,
@@ -338,6 +352,7 @@ class ComfyClient:
     async def aclose(self) -> None:
         """Close the socket and every connection. ``listen`` ends; requests under way fail."""
         await self._connection.aclose()
+        await self.blobs.aclose()
         await self._http.aclose()
 
     def _forget(self) -> None:

@@ -101,6 +101,9 @@ def credential_headers(credentials: Credentials) -> dict[str, str]:
         headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     if credentials.bearer_token is not None:
         headers["Authorization"] = f"Bearer {_checked(credentials.bearer_token, 'The bearer token')}"
+    if credentials.agent_token is not None:
+        # Only the agent's own routes get it; here it is only checked, with the rest.
+        _checked(credentials.agent_token, "The agent's token")
     return headers
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 from ..domain import Backend, Capabilities
@@ -42,6 +43,10 @@ class Peer:
         """Whether its queue held a prompt of a meta-graph when it was last looked at."""
         self.held: dict[str, asyncio.Task[RemoteFile]] = {}
         """Uploads under way or done since it was last connected, by SHA-256: nothing is sent twice."""
+        self.blobs: set[str] = set()
+        """Hashes of the values that its agent is believed to keep: it may have let go of them since, so ask it."""
+        self.sending: dict[str, asyncio.Task[None]] = {}
+        """Values on their way to its agent, by SHA-256."""
         self.on_status: Callable[[], None] = lambda: None
         """Called when its queue length changed."""
         self.closed = False
@@ -59,10 +64,21 @@ class Peer:
         return len(self._inboxes)
 
     @property
-    def version(self) -> tuple[str, float]:
-        """What changes whenever answers of its ``/object_info`` may have changed."""
+    def has_agent(self) -> bool:
+        """Whether values can move through an agent there, as far as is known now."""
+        return self.capabilities is not None and self.capabilities.agent is not None and self.capabilities.agent.trusted
+
+    @property
+    def instance_id(self) -> str:
+        """The agent's present life: what it kept in another one may be gone. Empty without an agent."""
+        found = self.capabilities.agent if self.capabilities is not None else None
+        return found.instance_id if found is not None else ""
+
+    @property
+    def version(self) -> tuple[str, float, bool]:
+        """What changes whenever answers of its ``/object_info`` or its carriers may have changed."""
         taken = self.capabilities
-        return (taken.comfyui_version, taken.taken_at) if taken is not None else ("", 0.0)
+        return (taken.comfyui_version, taken.taken_at, self.has_agent) if taken is not None else ("", 0.0, False)
 
     async def probe(self, now: float) -> float:
         """Ask the backend something cheap, and what it is whenever that may have changed.
@@ -99,10 +115,29 @@ class Peer:
             return
         known = self.capabilities
         if known is None or self._stale or (await self.client.system_stats()).comfyui_version != known.comfyui_version:
-            self.capabilities = await self.client.capabilities(now)
-            self.infos.revalidate(self.capabilities)
+            found = await self.client.capabilities(now)
+            self.infos.revalidate(found)
             self._stale = False
+        else:
+            found = replace(known, agent=await self.client.agent())
+        self._take(found)
         self._version_checked_at = now
+
+    def _take(self, found: Capabilities) -> None:
+        before = self.capabilities
+        if found == before:
+            return
+        life = self.instance_id
+        self.capabilities = found
+        if life and self.instance_id != life:
+            self.blobs.clear()
+
+    def distrust(self, problem: str) -> None:
+        """Work with the backend as if it had no agent, until it is asked again and works with us."""
+        if self.capabilities is not None and self.capabilities.agent is not None:
+            agent = replace(self.capabilities.agent, trusted=False, problem=problem)
+            self._take(replace(self.capabilities, agent=agent))
+            self._version_checked_at = float("-inf")
 
     async def _check_orchestrating(self) -> None:
         """Look into its queue only where a meta-graph could be running and something is that is not ours."""
@@ -156,7 +191,7 @@ class Peer:
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, return_exceptions=True)
-        for upload in self.held.values():
+        for upload in [*self.held.values(), *self.sending.values()]:
             upload.cancel()
         await self.client.aclose()
 

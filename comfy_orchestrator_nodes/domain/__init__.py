@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from .backends import LOCAL_BACKEND_ID as LOCAL_BACKEND_ID
+from .backends import Agent as Agent
 from .backends import Backend as Backend
 from .backends import BackendStatus as BackendStatus
 from .backends import Capabilities as Capabilities
@@ -29,6 +30,15 @@ Prompt: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 FILE_TYPES = frozenset({"IMAGE", "MASK", "LATENT", "AUDIO", "VIDEO"})
 """ComfyUI types that travel as files."""
+
+TENSOR_TYPES = frozenset({"CONDITIONING", "SIGMAS"})
+"""ComfyUI types built of tensors and JSON that no file format of ComfyUI holds: only blobs carry them."""
+
+STORED_TYPES = FILE_TYPES | TENSOR_TYPES
+"""ComfyUI types whose values are stored as files of one kind or the other."""
+
+BLOB_MEDIA_TYPE = "application/x-comfyui-value"
+"""The media type of a blob: one native value, bit for bit, as ``agent/wire.py`` encodes it."""
 
 SCALAR_TYPES = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"})
 """ComfyUI types that travel as JSON constants inside the prompt."""
@@ -163,13 +173,21 @@ class FileRef:
 class Value:
     """What travels on a link, outside of any process: a JSON constant, or files in order.
 
-    ``type`` is the ComfyUI type. For ``SCALAR_TYPES`` the value is ``data``; for ``FILE_TYPES`` it is ``files``. An
-    IMAGE is one still image a file in batch order, or one file that holds several frames.
+    ``type`` is the ComfyUI type. For ``SCALAR_TYPES`` the value is ``data``; for ``STORED_TYPES`` it is ``files``. An
+    IMAGE is one still image a file in batch order, or one file that holds several frames; or, like any other stored
+    type, blobs, which hold native values as they were.
     """
 
     type: str
     data: Json = None
     files: tuple[FileRef, ...] = ()
+    loss: str = ""
+    """What may have been lost of it on its way here, in words; empty if it is exact."""
+
+    @property
+    def is_blob(self) -> bool:
+        """Whether it is stored as native values, bit for bit."""
+        return bool(self.files) and all(ref.media_type == BLOB_MEDIA_TYPE for ref in self.files)
 
     def identity(self) -> Json:
         """Return what distinguishes this value from others, for job keys."""
@@ -288,6 +306,10 @@ class JobSpec:
     priority: int = 0
     use_cache: bool = True
     time_limit_s: float | None = None
+    native: bool = False
+    """Whether outputs come as blobs where the backend makes some; otherwise as files that programs can open."""
+    may_stay: tuple[str, ...] = ()
+    """Outputs that may stay on the backend that makes them until somebody needs them."""
 
     def key(self) -> str:
         """Return the hash of all that decides the result: equal keys mean the same work.
@@ -301,6 +323,8 @@ class JobSpec:
                 "files": {name: ref.sha256 for name, ref in self.files.items()},
                 "outputs": sorted(self.outputs),
                 "fidelity": self.fidelity,
+                # Only where it is so: keys from before there were blobs stay what they were.
+                **({"native": True} if self.native else {}),
             }
         )
 

@@ -42,6 +42,8 @@ class Credentials:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    agent_token: str | None = field(default=None, repr=False)
+    """What its agent, this pack on the other side, wants before it moves values."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,22 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class Agent:
+    """This pack on a backend, as it introduced itself."""
+
+    version: str
+    protocol: str
+    """``major.minor`` of ``docs/agent-protocol.md``."""
+    instance_id: str
+    """Another one after each start of the backend."""
+    capabilities: frozenset[str] = frozenset()
+    trusted: bool = False
+    """Whether it moves values for us; otherwise the backend is used as if it had no agent."""
+    problem: str = ""
+    """Why it does not, in words."""
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a backend said it is, taken on connect and again when its version changes."""
 
@@ -84,3 +102,5 @@ class Capabilities:
     models: Mapping[str, frozenset[str]]
     """Model folder (``checkpoints``, ``loras``, …) to the file names in it, spelled as the backend spells them."""
     taken_at: float
+    agent: Agent | None = None
+    """None where the backend does not have this pack, or one that is no agent."""

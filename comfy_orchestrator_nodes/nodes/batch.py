@@ -61,12 +61,12 @@ async def run_batch(service: Service, requests: Sequence[Request], updates: Upda
 
     Raises:
         NotFound, BindingFailed, StoreError: a request could not be submitted.
-        ValueLost, UnsupportedValue: a result could not be decoded.
+        ValueLost, UnsupportedValue: a result could not be decoded, or was lost and could not be made again.
     """
     orchestrator = service.orchestrator
     tickets: list[Ticket] = []
     mine: set[str] = set()
-    taking = _Taking(service, decode)
+    taking = _Taking(service, decode, frozenset(name for request in requests for name in request.may_stay))
 
     def note(update: JobUpdate) -> None:
         job_id = update.job.id if hasattr(update, "job") else update.job_id
@@ -116,8 +116,9 @@ async def _until_settled(tickets: Sequence[Ticket], taking: _Taking) -> None:
 class _Taking:
     """Turns ended jobs into outcomes, a few at a time."""
 
-    def __init__(self, service: Service, decode: Decode) -> None:
+    def __init__(self, service: Service, decode: Decode, may_stay: frozenset[str]) -> None:
         self._service = service
+        self._may_stay = may_stay
         self._decode = decode
         self._gate = asyncio.Semaphore(DECODED_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[Outcome]] = {}
@@ -144,6 +145,7 @@ class _Taking:
         async with self._gate:
             attempts = await self._service.attempts.for_job(job.id)
             if job.status is JobStatus.SUCCEEDED:
+                job = await self._service.orchestrator.obtain(job, job.outputs.keys() - self._may_stay)
                 natives = await asyncio.to_thread(self._decode, job)
         last = next((a for a in reversed(attempts) if a.status is AttemptStatus.SUCCEEDED), None)
         last = last or (attempts[-1] if attempts else None)

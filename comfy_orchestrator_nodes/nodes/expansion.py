@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..domain import FILE_TYPES, Definition, FileRef, Json, Value
-from ..errors import InvalidRequest
+from ..domain import STORED_TYPES, Definition, FileRef, Json, Value
+from ..errors import InvalidRequest, UnsupportedValue
 from ..flow.wiring import wire_guards
 from ..workflow.fragments import Collector, Entry, Exit, MakeId
 from ..workflow.graph import WORKFLOW_OUTPUT, Link, as_link, class_type
@@ -112,6 +112,10 @@ class _LocalCarriers:
         nodes[mask] = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 64, "height": 64}}
         return Entry(nodes, (pick, 0), (mask, 0))
 
+    def enter_blobs(self, type_: str, hashes: Sequence[str], make_id: MakeId, *, as_loaded: bool = False) -> Entry:
+        """Refuse: what is in the master's memory already is never stored on its way."""
+        raise UnsupportedValue(f"A stored {type_} cannot enter a workflow that runs on this server.", type=type_)
+
     def leave(self, output: str, type_: str, source: Json, attempt_id: str, make_id: MakeId) -> Exit:
         """Pass the value on through a node of its own, so that every output ends in one."""
         node_id = make_id("output")
@@ -125,7 +129,7 @@ def _stand_in(definition: Definition, name: str) -> Value:
     """Return a value that leads ``lower`` to ``_LocalCarriers.enter`` with the parameter's name."""
     parameter = definition.parameter(name)
     type_ = parameter.type if parameter is not None else "IMAGE"
-    return Value(type_, files=(FileRef(name, 0, ""),) if type_ in FILE_TYPES else ())
+    return Value(type_, files=(FileRef(name, 0, ""),) if type_ in STORED_TYPES else ())
 
 
 def _renamed(node: Mapping[str, Json], prefix: str) -> dict[str, Json]:

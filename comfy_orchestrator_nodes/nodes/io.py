@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..domain import FILE_TYPES, SCALAR_TYPES
+from ..domain import SCALAR_TYPES, STORED_TYPES
 from ..workflow.graph import WORKFLOW_INPUT, WORKFLOW_OUTPUT
 from .any_type import ANY
 
@@ -15,7 +15,7 @@ CATEGORY = "orchestrator"
 PICK = "OrchestratorPick"
 COLLECT = "OrchestratorCollect"
 
-_TYPES = [*sorted(FILE_TYPES), *sorted(SCALAR_TYPES - {"COMBO"})]
+_TYPES = [*sorted(STORED_TYPES), *sorted(SCALAR_TYPES - {"COMBO"})]
 
 
 class WorkflowInput:

@@ -1,49 +1,66 @@
-"""What is written into a prompt before it is validated: which outputs of Remote Workflow nodes somebody uses. Pure.
+"""What is written into a prompt before it is validated: who uses which outputs of Remote Workflow nodes. Pure.
 
-ComfyUI caches a node by its inputs alone. An output that nobody used is not fetched, so when a link to it is added the
-node must count as another one: therefore the names of the used outputs go into its inputs.
+ComfyUI caches a node by its inputs alone. An output that nobody used is not fetched, and one that only goes into other
+Remote Workflow nodes stays on the backend that made it. So when a link is added that changes this, the node must count
+as another one: therefore the names of the used outputs, and of those that must be native values, go into its inputs.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..domain import Definition, Json
 from ..errors import InvalidRequest
 from ..workflow.graph import REMOTE_WORKFLOW
-from .slots import parse, resolve
+from .slots import SLOTS, input_name, parse, resolve
 
 FIRST_OUTPUT = 2
 """Where ``out_1`` stands among the node's outputs, after ``index`` and ``info``."""
 
+_SLOT_NAMES = frozenset(input_name(index) for index in range(SLOTS))
+
 
 def annotate(prompt: Mapping[str, Any], definition: Callable[[str], Definition | None]) -> dict[str, Any]:
-    """Return the prompt with ``wanted`` written into the parameters of each Remote Workflow node.
+    """Return the prompt with ``wanted`` and ``native`` written into the parameters of each Remote Workflow node.
 
     A node whose parameters cannot be understood is left as it is: its validation says what is wrong.
     """
-    used = _used_outputs(prompt)
+    uses = _Uses.of(prompt)
     return {
-        node_id: _annotated(node, used.get(node_id, set()), definition)
+        node_id: _annotated(node, uses, node_id, definition)
         if isinstance(node, dict) and node.get("class_type") == REMOTE_WORKFLOW
         else node
         for node_id, node in prompt.items()
     }
 
 
-def _used_outputs(prompt: Mapping[str, Any]) -> dict[str, set[int]]:
-    used: dict[str, set[int]] = {}
-    for node in prompt.values():
-        inputs = node.get("inputs") if isinstance(node, dict) else None
-        for value in inputs.values() if isinstance(inputs, dict) else ():
-            if isinstance(value, list) and len(value) == 2 and isinstance(value[1], int):
-                used.setdefault(str(value[0]), set()).add(value[1])
-    return used
+@dataclass(frozen=True)
+class _Uses:
+    """By node id, the indexes of the outputs that somebody uses, and of those that somebody looks into."""
+
+    used: Mapping[str, set[int]]
+    looked_into: Mapping[str, set[int]]
+
+    @classmethod
+    def of(cls, prompt: Mapping[str, Any]) -> _Uses:
+        used: dict[str, set[int]] = {}
+        looked_into: dict[str, set[int]] = {}
+        for node in prompt.values():
+            inputs = node.get("inputs") if isinstance(node, dict) else None
+            for name, value in inputs.items() if isinstance(inputs, dict) else ():
+                if isinstance(value, list) and len(value) == 2 and isinstance(value[1], int):
+                    used.setdefault(str(value[0]), set()).add(value[1])
+                    if node.get("class_type") != REMOTE_WORKFLOW or name not in _SLOT_NAMES:
+                        looked_into.setdefault(str(value[0]), set()).add(value[1])
+        return cls(used, looked_into)
 
 
-def _annotated(node: dict[str, Any], used: set[int], definition: Callable[[str], Definition | None]) -> dict[str, Any]:
+def _annotated(
+    node: dict[str, Any], uses: _Uses, node_id: str, definition: Callable[[str], Definition | None]
+) -> dict[str, Any]:
     inputs = node.get("inputs")
     if not isinstance(inputs, dict):
         return node
@@ -57,5 +74,7 @@ def _annotated(node: dict[str, Any], used: set[int], definition: Callable[[str],
     except InvalidRequest:
         return node
     data: dict[str, Json] = json.loads(text) if text.strip() else {}
-    data["wanted"] = [output.name for slot, output in enumerate(outputs) if slot + FIRST_OUTPUT in used]
+    for key, uses_of in (("wanted", uses.used), ("native", uses.looked_into)):
+        indexes = uses_of.get(node_id, set())
+        data[key] = [output.name for slot, output in enumerate(outputs) if slot + FIRST_OUTPUT in indexes]
     return {**node, "inputs": {**inputs, "parameters": json.dumps(data, sort_keys=True)}}

@@ -29,7 +29,8 @@ from ..workflow.graph import class_type
 from .any_type import ANY
 from .batch import Outcome, Updates, fails_node, run_batch
 from .crossing import Interrupted
-from .expansion import LinkedList, expand
+from .expansion import LinkedList, Nodes, expand
+from .handles import NATIVE, Handle, stays
 from .host import Execution, Host
 from .io import CATEGORY
 from .items import item, item_count
@@ -219,6 +220,7 @@ class _Task:
             for slot, parameter in self._parameters.items()
             if parameter.type not in SCALAR_TYPES
         }
+        nodes, linked = self._as_natives(linked)
         expansion = expand(
             self._definition,
             self._slots.wanted,
@@ -230,7 +232,18 @@ class _Task:
         info = {"backend": self._local_name(), "elapsed_s": 0.0, "attempts": 1, "cached": False, "failed": False}
         outputs = [expansion.outputs.get(output.name, self._host.blocker(None)) for output in self._slots.outputs]
         result = (tuple(range(count)), (info,) * count, *outputs, *self._unused(), (report(count, ()),))
-        return {"result": result, "expand": expansion.nodes}
+        return {"result": result, "expand": {**nodes, **expansion.nodes}}
+
+    def _as_natives(self, linked: Mapping[str, LinkedList]) -> tuple[Nodes, dict[str, LinkedList]]:
+        """Return nodes that turn handles on links into native values, and the links that lead over them."""
+        nodes: Nodes = {}
+        found = dict(linked)
+        for slot, parameter in self._parameters.items():
+            if parameter.name in linked and any(isinstance(one, Handle) for one in self._lists[slot]):
+                node_id = f"{self._execution.node_id}.native.{slot}"
+                nodes[node_id] = {"class_type": NATIVE, "inputs": {"items": list(linked[parameter.name].link)}}
+                found[parameter.name] = LinkedList((node_id, 0))
+        return nodes, found
 
     def _bound_scalars(self, index: int) -> dict[str, Value]:
         values = self._item_values(index)
@@ -243,10 +256,12 @@ class _Task:
         artifacts = self._host.service().artifacts
         encoded: dict[int, Any] = {}
         for slot, parameter in self._parameters.items():
-            for native in self._lists[slot]:
-                if id(native) not in encoded:
-                    encoded[id(native)] = await asyncio.to_thread(encode, native, parameter, artifacts)
-        stored = {slot: [encoded[id(native)] for native in self._lists[slot]] for slot in self._parameters}
+            for given in self._lists[slot]:
+                if isinstance(given, Handle):
+                    encoded[id(given)] = given.value
+                elif id(given) not in encoded:
+                    encoded[id(given)] = await asyncio.to_thread(encode, given, parameter, artifacts)
+        stored = {slot: [encoded[id(given)] for given in self._lists[slot]] for slot in self._parameters}
         run = Run(self._execution.prompt_id, RunStatus.RUNNING, time.time(), client_id=self._host.client_id())
         return [self._request(self._item_values(index, stored), index, run) for index in range(count)]
 
@@ -269,13 +284,20 @@ class _Task:
             max_attempts=self._attempts,
             on_failure=self._on_failure,
             use_cache=self._use_cache,
+            native=True,
+            may_stay=tuple(name for name in self._slots.wanted if name not in self._slots.native),
         )
 
     # --- results
 
     def _decoded(self, job: Job) -> dict[str, Any]:
+        """Return what goes onto the links: native values, which are at hand by now, and handles of what may stay."""
         artifacts = self._host.service().artifacts
-        return {name: decode(job.outputs[name], artifacts) for name in self._slots.wanted}
+        return {
+            name: decode(value, artifacts) if name in self._slots.native or not stays(value) else Handle(value)
+            for name in self._slots.wanted
+            if (value := job.outputs[name])
+        }
 
     def _finished(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for outcome in outcomes:
@@ -349,7 +371,14 @@ def _info(outcome: Outcome) -> dict[str, Json]:
         "cached": outcome.cached,
         "failed": failure is not None,
         "cause": failure.message if failure is not None else "",
+        "lossless": not (loss := _losses(outcome.job)),
+        "loss": loss,
     }
+
+
+def _losses(job: Job) -> str:
+    """Say in words what may have been lost of the values that a job yields."""
+    return "; ".join(f"{name}: {value.loss}" for name, value in job.outputs.items() if value.loss)
 
 
 def _one(value: Any) -> Any:

@@ -6,7 +6,8 @@
      "values": {"seed": 5},              constants by parameter name
      "in": ["photo", "mask"],            what in_1, in_2, … are
      "out": ["image"],                   what out_1, … are
-     "wanted": ["image"]}                which outputs somebody uses; written before each run (prompt_handler.py)
+     "wanted": ["image"],                which outputs somebody uses; written before each run (prompt_handler.py)
+     "native": ["image"]}                which of them somebody looks into; the others may stay where they are made
 
 Everything may be left out. Slots are resolved by name, so a definition may be edited without breaking the graphs that
 use it, as long as the names they use are still there.
@@ -19,13 +20,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from ..domain import FILE_TYPES, Definition, Json, Output, Parameter
+from ..domain import STORED_TYPES, Definition, Json, Output, Parameter
 from ..errors import InvalidRequest
 
 SLOTS = 16
 """How many inputs and how many outputs the node declares."""
 
-_KEYS = frozenset({"version", "values", "in", "out", "wanted"})
+_KEYS = frozenset({"version", "values", "in", "out", "wanted", "native"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class NodeParameters:
     inputs: tuple[str, ...] | None = None
     outputs: tuple[str, ...] | None = None
     wanted: tuple[str, ...] | None = None
+    native: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Slots:
     inputs: tuple[Parameter, ...]
     outputs: tuple[Output, ...]
     wanted: tuple[str, ...]
+    native: frozenset[str]
+    """Those of the wanted outputs that must be native values on the link; of others the link may carry a handle."""
 
 
 def parse(text: str) -> NodeParameters:
@@ -75,7 +79,8 @@ def parse(text: str) -> NodeParameters:
         raise InvalidRequest('"version" must be a whole number.')
     if not isinstance(values, dict):
         raise InvalidRequest('"values" must be a JSON object of parameter names and values.')
-    return NodeParameters(version, values, _names(data, "in"), _names(data, "out"), _names(data, "wanted"))
+    lists = (_names(data, key) for key in ("in", "out", "wanted", "native"))
+    return NodeParameters(version, values, *lists)
 
 
 def resolve(definition: Definition, parameters: NodeParameters) -> Slots:
@@ -99,13 +104,14 @@ def resolve(definition: Definition, parameters: NodeParameters) -> Slots:
     wanted = tuple(output.name for output in chosen)
     if parameters.wanted is not None:
         wanted = tuple(name for name in wanted if name in parameters.wanted)
-    return Slots(inputs, chosen, wanted)
+    native = frozenset(wanted if parameters.native is None else (n for n in wanted if n in parameters.native))
+    return Slots(inputs, chosen, wanted, native)
 
 
 def default_inputs(definition: Definition) -> tuple[Parameter, ...]:
     """Return what in_1, in_2, … are when nothing is said: images and the like first, then all others, in order."""
-    files = [p for p in definition.parameters if p.type in FILE_TYPES]
-    others = [p for p in definition.parameters if p.type not in FILE_TYPES]
+    files = [p for p in definition.parameters if p.type in STORED_TYPES]
+    others = [p for p in definition.parameters if p.type not in STORED_TYPES]
     return tuple([*files, *others][:SLOTS])
 
 
@@ -142,7 +148,7 @@ def _names(data: Mapping[str, Json], key: str) -> tuple[str, ...] | None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InvalidRequest(f'"{key}" must be a list of names.')
-    if len(names) > SLOTS and key != "wanted":
+    if len(names) > SLOTS and key in ("in", "out"):
         raise InvalidRequest(f'"{key}" names {len(names)} slots, but there are only {SLOTS}.')
     if len(set(names)) != len(names):
         raise InvalidRequest(f'"{key}" names a slot twice.')

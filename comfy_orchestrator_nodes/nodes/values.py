@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..backend import codecs
-from ..domain import FILE_TYPES, FileRef, Json, Parameter, Value
+from ..backend.codecs import blobs
+from ..domain import STORED_TYPES, Json, Parameter, Value
 from ..store.artifacts import ArtifactStore
 from ..store.sink import ArtifactWriter
 
@@ -19,11 +20,13 @@ LEASE_S = 3600.0
 def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json | Value:
     """Return what a job takes for a parameter: a stored value, or the constant itself.
 
+    Everything but a video is stored as it is, bit for bit; whoever cannot take it so is given another form of it.
+
     Raises:
         UnsupportedValue: the value is not what the parameter's type says.
         StoreFull: there is no room for it.
     """
-    if parameter.type not in FILE_TYPES:
+    if parameter.type not in STORED_TYPES:
         return native
     sinks: list[ArtifactWriter] = []
 
@@ -34,7 +37,10 @@ def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json 
 
     with ExitStack() as stack:
         stack.callback(_close_all, sinks)
-        written = codecs.encode(native, parameter.type, open_sink)
+        if parameter.type == "VIDEO":
+            written = codecs.encode(native, parameter.type, open_sink)
+        else:
+            written = [blobs.encode_blob(native, parameter.type, open_sink)]
         return Value(parameter.type, files=tuple(sink.publish() for sink in written))
 
 
@@ -45,15 +51,11 @@ def decode(value: Value, artifacts: ArtifactStore) -> Any:
         ValueLost: a file is gone or damaged.
         UnsupportedValue: the files do not make one value.
     """
-    if value.type not in FILE_TYPES:
+    if value.type not in STORED_TYPES:
         return value.data
-    return decode_files(value.files, value.type, artifacts)
-
-
-def decode_files(refs: Sequence[FileRef], type_: str, artifacts: ArtifactStore) -> Any:
-    """Return the native value that stored files make, in order."""
     with ExitStack() as stack:
-        return codecs.decode([stack.enter_context(artifacts.open(ref)) for ref in refs], type_)
+        files = [stack.enter_context(artifacts.open(ref)) for ref in value.files]
+        return blobs.decode_blobs(files, value.type) if value.is_blob else codecs.decode(files, value.type)
 
 
 def _close_all(sinks: Sequence[ArtifactWriter]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
-from ..domain import Cause, Decision, Definition, Job, JobSpec, JobStatus, Json, Run, RunStatus, Value
-from ..errors import Conflict, JobCancelled, JobFailed, NotFound, StaleWrite, StoreError, ValueLost
+from ..domain import Decision, Definition, Job, JobSpec, JobStatus, Run, RunStatus, Value
+from ..errors import Conflict, NotFound, StaleWrite, StoreError, ValueLost
 from ..machine.events import Reused
 from ..machine.jobs import JobState
 from ..placement import Explanation
@@ -18,6 +18,7 @@ from ..scheduler.backlog import Backlog
 from ..scheduler.core import Scheduler
 from ..scheduler.removal import DISOWN_S, may_still_run
 from ..scheduler.updates import JobUpdate
+from ..scheduler.whereabouts import Whereabouts
 from ..store.artifacts import ArtifactStore
 from ..store.attempts import AttemptRepository
 from ..store.jobs import JobRepository
@@ -28,6 +29,9 @@ from ..workflow.bind import bind
 from .claims import Claims
 from .claims import Ticket as Ticket
 from .inputs import InputFiles
+from .requests import Request as Request
+from .requests import raise_failure as raise_failure
+from .values import Values
 
 log = logging.getLogger(__name__)
 
@@ -39,30 +43,6 @@ RESULT_LEASE_S = 600.0
 """How long a result is kept for whoever waited for the job to take it; after that it is evicted like any other."""
 
 MANY = 10_000
-
-
-@dataclass(frozen=True)
-class Request:
-    """One sub-workflow to run. ``values`` may be JSON constants or stored values, by parameter name."""
-
-    definition_id: str
-    values: Mapping[str, Json | Value] = field(default_factory=dict)
-    definition_version: int | None = None
-    """None: the latest."""
-    outputs: tuple[str, ...] | None = None
-    """None: all of the definition's."""
-    run: Run | None = None
-    """The run it belongs to; stored with the first job of it. None: a run of its own."""
-    node_id: str | None = None
-    item_index: int = 0
-    selector: str = "auto"
-    excluded_backends: tuple[str, ...] = ()
-    fidelity: str = "any"
-    max_attempts: int = 3
-    on_failure: str = "fail"
-    priority: int = 0
-    use_cache: bool = True
-    time_limit_s: float | None = None
 
 
 class Orchestrator:
@@ -80,6 +60,7 @@ class Orchestrator:
         artifacts: ArtifactStore,
         definition: Callable[[str, int | None], Awaitable[Definition]],
         input_files: InputFiles,
+        whereabouts: Whereabouts,
         clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
@@ -100,6 +81,7 @@ class Orchestrator:
         self._open_runs: set[str] = set()
         self._subscribers: list[Callable[[JobUpdate], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._values = Values(whereabouts, artifacts, jobs, self._run_again)
 
     async def start(self) -> None:
         """Take over what was unfinished when the master stopped.
@@ -110,7 +92,7 @@ class Orchestrator:
         unfinished = await self._jobs.unfinished()
         for job in unfinished:
             try:
-                self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
+                self._values.lease(job.id, files_of(job), seconds=LEASE_S)
             except ValueLost as error:
                 # The job's next attempt says so where the user sees it.
                 log.warning("Job %s lost an input while the master was down: %s", job.id, error)
@@ -265,8 +247,39 @@ class Orchestrator:
             outputs,
             selector=request.selector,
             excluded_backends=request.excluded_backends,
+            native=request.native,
         )
         return await self._backlog.could_run(spec)
+
+    async def obtain(self, job: Job, names: Collection[str]) -> Job:
+        """Return a job that succeeded with these of its outputs in the artifact store, made once more if one is lost.
+
+        Raises:
+            ValueLost: one is lost and cannot be made again.
+            JobError: making it again failed.
+            StoreError: there is no room for it.
+        """
+        return replace(
+            job,
+            outputs=await self._values.obtain(job.outputs, names, owner=f"result of {job.id}", seconds=RESULT_LEASE_S),
+        )
+
+    async def at_hand(self, value: Value) -> Value:
+        """Return a value that is in the artifact store, for a while at least. See ``obtain`` for what is raised."""
+        owner = f"value {self._new_id()}"
+        return (await self._values.obtain({"": value}, [""], owner=owner, seconds=RESULT_LEASE_S))[""]
+
+    async def remade(self, value: Value) -> Value:
+        """Return a lost value from the job that made it, which is run once more. See ``obtain`` for what is raised."""
+        return await self._values.remade(value)
+
+    async def _run_again(self, request: Request) -> Job:
+        ticket = await self.submit(request)
+        try:
+            return await ticket.done
+        except asyncio.CancelledError:
+            await self.give_back(ticket, "the end of what needed its result")
+            raise
 
     async def end_run(self, run_id: str, status: RunStatus) -> None:
         """Note how a run ended; a no-op if that is known already, or no job of it was ever stored."""
@@ -297,7 +310,7 @@ class Orchestrator:
         for name in outputs:
             if name not in known:
                 raise NotFound(f"output of {definition.name!r}", name, near=sorted(known))
-        values = bind(definition, request.values)
+        values = await self._values.sure(bind(definition, request.values))
         return JobSpec(
             definition_id=definition.id,
             definition_version=definition.version,
@@ -313,6 +326,8 @@ class Orchestrator:
             priority=request.priority,
             use_cache=request.use_cache,
             time_limit_s=request.time_limit_s,
+            native=request.native,
+            may_stay=request.may_stay,
         )
 
     def _job(self, spec: JobSpec, request: Request) -> Job:
@@ -329,7 +344,7 @@ class Orchestrator:
         )
 
     async def _begin(self, job: Job, run: Run | None) -> Ticket:
-        self._artifacts.lease(job.id, files_of(job), seconds=LEASE_S)
+        self._values.lease(job.id, files_of(job), seconds=LEASE_S)
         try:
             done = await self._scheduler.admit(job, run=_run_of(job, run))
         except BaseException:
@@ -362,7 +377,7 @@ class Orchestrator:
         try:
             self._artifacts.release(job.id)
             if job.status is JobStatus.SUCCEEDED:
-                self._artifacts.lease(f"result of {job.id}", results_files(job.outputs), seconds=RESULT_LEASE_S)
+                self._values.lease(f"result of {job.id}", results_files(job.outputs), seconds=RESULT_LEASE_S)
                 if job.spec.use_cache:
                     await self._results.put(job.key, job.id, job.outputs)
             if job.run_id == job.id:
@@ -372,22 +387,6 @@ class Orchestrator:
         finally:
             # Not before: whoever asks for the same work in between would neither join it nor find it in the cache.
             self._claims.remove(job.id)
-
-
-def raise_failure(job: Job) -> None:
-    """Raise what a final job without a result amounts to; return for one that succeeded.
-
-    Raises:
-        JobCancelled: it was cancelled.
-        JobFailed: it failed; the message is the last cause's.
-    """
-    if job.status is JobStatus.SUCCEEDED:
-        return
-    message = job.failure.message if job.failure is not None else f"Job {job.id} is {job.status.value}."
-    if job.status is JobStatus.CANCELLED:
-        raise JobCancelled(message, job=job.id)
-    cause = job.failure.cause if job.failure is not None else Cause.INTERNAL
-    raise JobFailed(message, job=job.id, cause=cause.value)
 
 
 _RUN_ENDS = {

@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps, features
 
-from ..domain import FileRef, Job, JobStatus
+from ..backend.codecs.blobs import first_image
+from ..domain import BLOB_MEDIA_TYPE, FileRef, Job, JobStatus
 from ..errors import OrchestratorError
 from ..scheduler.updates import JobChanged, JobUpdate
 from ..store.artifacts import ArtifactStore
@@ -87,7 +88,8 @@ class Thumbnails:
         if not isinstance(update, JobChanged) or update.job.status is not JobStatus.SUCCEEDED:
             return
         image = _image_of(update.job)
-        if image is not None:
+        if image is not None and (image.media_type != BLOB_MEDIA_TYPE or self._artifacts.find(image.sha256)):
+            # A blob that stayed on the backend that made it is not fetched for its picture.
             self._waiting[update.job.spec.definition_id] = image
             self._work.set()
 
@@ -136,7 +138,7 @@ class Thumbnails:
 
     def _store(self, definition_id: str, ref: FileRef) -> Thumbnail:
         with self._artifacts.open(ref) as source:
-            data, format_ = shrink(source)
+            data, format_ = shrink_blob(source) if ref.media_type == BLOB_MEDIA_TYPE else shrink(source)
         path = self._folder / f"{_stem(definition_id)}.{format_}"
         unfinished = path.with_suffix(".part")
         unfinished.write_bytes(data)
@@ -160,12 +162,28 @@ def shrink(source: BinaryIO) -> tuple[bytes, str]:
         # JPEG is decoded at a fraction of its size where that suffices; for other formats this does nothing.
         image.draft("RGB", (2 * MAX_PIXELS, 2 * MAX_PIXELS))
         turned = ImageOps.exif_transpose(image)
-        small = turned if turned.mode in ("RGB", "RGBA") else turned.convert("RGBA" if _is_clear(turned) else "RGB")
-        small.thumbnail((MAX_PIXELS, MAX_PIXELS), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        format_ = "webp" if features.check("webp") else "png"
-        target = io.BytesIO()
-        small.save(target, format_, quality=_QUALITY, method=4)
-        return target.getvalue(), format_
+        return _saved(
+            turned if turned.mode in ("RGB", "RGBA") else turned.convert("RGBA" if _is_clear(turned) else "RGB")
+        )
+
+
+def shrink_blob(source: BinaryIO) -> tuple[bytes, str]:
+    """Return a small copy of the first image of a blob, as ``shrink`` does.
+
+    Raises:
+        ValueError: it is larger than is decoded, or no image.
+        ValueLost: it is damaged.
+    """
+    pixels = first_image(source, MAX_SOURCE_PIXELS)
+    return _saved(Image.fromarray(pixels))
+
+
+def _saved(image: Image.Image) -> tuple[bytes, str]:
+    image.thumbnail((MAX_PIXELS, MAX_PIXELS), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    format_ = "webp" if features.check("webp") else "png"
+    target = io.BytesIO()
+    image.save(target, format_, quality=_QUALITY, method=4)
+    return target.getvalue(), format_
 
 
 def _is_clear(image: Image.Image) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..backend.agent_carriers import carriers_of
 from ..backend.answers import Place
-from ..backend.carriers import carriers_for, collect_scalar, upload_name
 from ..backend.peer import Farm, Inbox, Peer
-from ..backend.results import NodeOutput
 from ..domain import Attempt, AttemptStatus, Cause, Definition, Failure, FileRef, Job, Value
 from ..errors import (
     BackendError,
+    BackendRefused,
     BackendTimedOut,
     BackendUnreachable,
     ConnectionLost,
@@ -25,20 +25,19 @@ from ..errors import (
 from ..machine.backends import HealthEvent, JobSucceeded, ProbeFailed
 from ..machine.events import Accepted, CancelConfirmed, Event, Faulted, Succeeded, Unanswered
 from ..machine.jobs import JobState
-from ..workflow.fragments import Collector, Lowered
+from ..workflow.fragments import Lowered
 from ..workflow.graph import class_type
 from ..workflow.patch import lower
+from .collect import Collected, Collection
 from .core import Feed
 from .faults import failure_of, failure_of_node
 from .follow import Follower, Patience, Verdict, find
 from .removal import Removal
 from .tracker import Ended, Tracker
-from .transfer import Traffic, Transfer
+from .transfer import Traffic, Transfer, name_there
 from .updates import Publish
 
 log = logging.getLogger(__name__)
-
-HISTORY_RETRY_S = 0.05
 
 Definitions = Callable[[str, int], Awaitable[Definition]]
 """``await definitions(id, version)``."""
@@ -50,6 +49,10 @@ class _Prepared:
 
     lowered: Lowered
     traffic: Traffic
+    files: tuple[FileRef, ...]
+    """What it takes there, in the form that the backend takes."""
+    losses: Mapping[str, str]
+    """Output name to what may have been lost of it or of what it was made of, in words."""
 
 
 class AttemptExecutor:
@@ -61,6 +64,7 @@ class AttemptExecutor:
         transfer: Transfer,
         definitions: Definitions,
         *,
+        remade: Callable[[Value], Awaitable[Value]],
         report: Callable[[str, HealthEvent], None],
         released: Callable[[str], None],
         publish: Publish,
@@ -70,6 +74,7 @@ class AttemptExecutor:
         self._farm = farm
         self._transfer = transfer
         self._definitions = definitions
+        self._remade = remade
         self._report = report
         self._released = released
         self._publish = publish
@@ -78,6 +83,7 @@ class AttemptExecutor:
         self._prepared: dict[str, _Prepared] = {}
         """Of the attempts under way; those without are over."""
         self._removal = Removal(farm, self._patience, clock)
+        self._collection = Collection(transfer, self._patience, clock)
 
     async def close(self) -> None:
         """Stop what runs beside the attempts."""
@@ -149,9 +155,38 @@ class AttemptExecutor:
 
     async def _prepare(self, peer: Peer, job: Job, attempt: Attempt) -> _Prepared:
         traffic = Traffic()
-        names = await self._transfer.upload(peer, files_of(job), traffic)
-        prepared = await self._lower(peer, job, attempt, names, traffic)
+        try:
+            prepared = await self._bring(peer, job, attempt, traffic)
+        except BackendRefused as error:
+            if not peer.has_agent:
+                raise
+            # Its token was changed. As a plain ComfyUI it may still take the job.
+            peer.distrust(str(error))
+            prepared = await self._bring(peer, job, attempt, traffic)
+        except ValueLost as error:
+            log.info("Job %s lost an input on its way: %s", job.id, error)
+            # What makes it again may need this very backend.
+            self._released(job.id)
+            prepared = await self._bring(peer, await self._with_values_again(job), attempt, traffic)
         self._prepared[attempt.id] = prepared
+        return prepared
+
+    async def _with_values_again(self, job: Job) -> Job:
+        """Return the job with every value made again that is lost.
+
+        Raises:
+            ValueLost: one cannot be made again.
+            JobError: making it again failed.
+        """
+        values = {
+            name: await self._remade(value) if await self._transfer.is_lost(value) else value
+            for name, value in job.spec.values.items()
+        }
+        return replace(job, spec=replace(job.spec, values=values))
+
+    async def _bring(self, peer: Peer, job: Job, attempt: Attempt, traffic: Traffic) -> _Prepared:
+        prepared = await self._lower(peer, job, attempt, traffic)
+        await self._transfer.upload(peer, prepared.files, traffic, owner=job.id)
         return prepared
 
     async def _prepare_again(self, peer: Peer, job: Job, attempt: Attempt, feed: Feed) -> _Prepared | None:
@@ -160,11 +195,10 @@ class AttemptExecutor:
         Lowering is the same each time, so the outputs are where the prompt that was sent has put them. None means that
         the attempt is over, which has been fed to the job.
         """
-        names = {ref.sha256: upload_name(ref).annotated for ref in files_of(job)}
         deadline = self._clock() + self._patience.lost_s
         while True:
             try:
-                return await self._lower(peer, job, attempt, names, Traffic())
+                return await self._lower(peer, job, attempt, Traffic())
             except BackendError as error:
                 self._report(peer.backend.id, ProbeFailed(str(error), refused=isinstance(error, BackendUnreachable)))
                 if self._clock() >= deadline or peer.closed:
@@ -176,23 +210,27 @@ class AttemptExecutor:
                 return None
             await asyncio.sleep(self._patience.poll_s)
 
-    async def _lower(
-        self, peer: Peer, job: Job, attempt: Attempt, names: Mapping[str, str], traffic: Traffic
-    ) -> _Prepared:
+    async def _lower(self, peer: Peer, job: Job, attempt: Attempt, traffic: Traffic) -> _Prepared:
         definition = await self._definitions(job.spec.definition_id, job.spec.definition_version)
-        carriers = await carriers_for(peer.infos, definition, job.spec)
+        carriers = await carriers_of(peer, definition, job.spec)
+        adapted = await self._transfer.adapt(carriers, job.spec.values, traffic, owner=job.id)
+        files = (*job.spec.files.values(), *(ref for value in adapted.values.values() for ref in value.files))
         infos = await peer.infos.many({class_type(node) for node in definition.prompt.values()} | carriers.infos.keys())
         lowered = lower(
             definition,
-            job.spec.values,
+            adapted.values,
             job.spec.outputs,
             carriers=carriers,
             attempt_id=attempt.id,
-            files=names,
+            files={ref.sha256: name_there(ref) for ref in files},
             file_inputs=job.spec.files,
             infos=infos,
         )
-        return _Prepared(lowered, traffic)
+        losses = {
+            name: _told_losses(carriers.loss_on_leaving(collector.type), adapted.losses)
+            for name, collector in lowered.collectors.items()
+        }
+        return _Prepared(lowered, traffic, files, losses)
 
     # --- the submit
 
@@ -224,7 +262,7 @@ class AttemptExecutor:
         self._removal.expect_twin(attempt, lambda: attempt.id in self._prepared)
         try:
             # A master that was stopped before the submit may not have sent the inputs either.
-            await self._transfer.upload(peer, files_of(job), prepared.traffic)
+            await self._transfer.upload(peer, prepared.files, prepared.traffic, owner=job.id)
             await peer.connect(self._patience.connect_s)
             await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
         except PromptRejected:
@@ -277,7 +315,7 @@ class AttemptExecutor:
             await feed(job.id, Faulted(attempt.id, Failure(Cause.VANISHED, text)))
         elif verdict is Verdict.DONE:
             self._released(job.id)
-            await self._collect(peer, attempt, prepared, follower, feed)
+            await self._collect(peer, job, attempt, prepared, follower, feed)
         if verdict is not Verdict.LOST:
             self._prepared.pop(attempt.id, None)
 
@@ -289,13 +327,18 @@ class AttemptExecutor:
             raise ValueError("a prompt that ended well has no fault")
         return failure_of_node(name, ended.error, lowered.node_ids)
 
-    async def _collect(self, peer: Peer, attempt: Attempt, prepared: _Prepared, follower: Follower, feed: Feed) -> None:
+    async def _collect(
+        self, peer: Peer, job: Job, attempt: Attempt, prepared: _Prepared, follower: Follower, feed: Feed
+    ) -> None:
         traffic = prepared.traffic
+        collected = Collected(peer, job, attempt, prepared.lowered.collectors, prepared.losses, traffic, follower)
         try:
-            outputs = await self._outputs(peer, attempt, prepared, follower)
+            outputs = await self._collection.outputs(collected)
         except StoreError:
             raise
         except OrchestratorError as error:
+            if isinstance(error, BackendRefused) and peer.has_agent:
+                peer.distrust(str(error))
             cause = Cause.VANISHED if isinstance(error, BackendUnreachable) else Cause.OUTPUT_INVALID
             failure = Failure(cause, f"The result could not be fetched. {error}")
             await feed(
@@ -308,69 +351,10 @@ class AttemptExecutor:
                 ),
             )
             return
+        self._collection.let_go(collected)
         self._report(peer.backend.id, JobSucceeded())
         event = Succeeded(attempt.id, outputs, traffic.uploaded_bytes, traffic.downloaded_bytes)
         await feed(attempt.job_id, event)
-
-    async def _outputs(self, peer: Peer, attempt: Attempt, prepared: _Prepared, follower: Follower) -> dict[str, Value]:
-        """Fetch every output, again where that breaks off: the work is done, and only its transport failed.
-
-        Raises:
-            BackendError: it went on to fail.
-            ValueLost: the backend has none.
-            StoreError: an output could not be stored.
-        """
-        deadline = self._clock() + self._patience.refused_s
-        again = False
-        while True:
-            try:
-                shown = await self._shown(peer, attempt, prepared.lowered.collectors, follower)
-                return {
-                    name: await self._value(peer, attempt, collector, shown, follower.tracker, prepared.traffic)
-                    for name, collector in prepared.lowered.collectors.items()
-                }
-            except (BackendUnreachable, BackendTimedOut, ConnectionLost) as error:
-                if again and self._clock() >= deadline:
-                    raise
-                log.info("The result of %s is fetched again: %s", attempt.prompt_id, error)
-            again = True
-            await asyncio.sleep(self._patience.poll_s)
-
-    async def _shown(
-        self, peer: Peer, attempt: Attempt, collectors: Mapping[str, Collector], follower: Follower
-    ) -> Mapping[str, NodeOutput]:
-        """Return what the collectors' nodes showed: from the socket if it told all, else from the history."""
-        wanted = {collector.node_id for collector in collectors.values()}
-        if wanted <= follower.tracker.outputs.keys():
-            return follower.tracker.outputs
-        if follower.entry is None:
-            deadline = self._clock() + self._patience.arrive_s
-            while follower.entry is None and self._clock() < deadline:
-                follower.entry = await peer.client.history(attempt.prompt_id)
-                if follower.entry is None:
-                    # The history entry is written after the message of success.
-                    await asyncio.sleep(HISTORY_RETRY_S)
-        return follower.entry.outputs if follower.entry is not None else {}
-
-    async def _value(
-        self,
-        peer: Peer,
-        attempt: Attempt,
-        collector: Collector,
-        shown: Mapping[str, NodeOutput],
-        tracker: Tracker,
-        traffic: Traffic,
-    ) -> Value:
-        output = shown.get(collector.node_id, NodeOutput())
-        if collector.is_text:
-            texts = output.values.get(collector.key, ())
-            if texts:
-                return Value(collector.type, collect_scalar(collector.type, [str(t) for t in texts]))
-        elif files := output.files.get(collector.key, ()):
-            refs = await self._transfer.download(peer, files, traffic, owner=attempt.job_id)
-            return Value(collector.type, files=refs)
-        reason = f" ({tracker.blocked.message})" if tracker.blocked is not None else ""
-        raise ValueLost(f"{peer.backend.name} gave nothing for the output {collector.output!r}{reason}.")
 
     # --- ends
 
@@ -388,6 +372,11 @@ class AttemptExecutor:
 def files_of(job: Job) -> list[FileRef]:
     """Return every stored file that a job takes to its backend."""
     return [*job.spec.files.values(), *(ref for value in job.spec.values.values() for ref in value.files)]
+
+
+def _told_losses(on_leaving: str, of_inputs: Mapping[str, str]) -> str:
+    told = [on_leaving] if on_leaving else []
+    return "; ".join([*told, *(f"its input {name!r}: {text}" for name, text in of_inputs.items())])
 
 
 def _gone(attempt: Attempt) -> Event:

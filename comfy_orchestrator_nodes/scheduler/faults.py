@@ -35,6 +35,10 @@ _CAUSES: Mapping[type[OrchestratorError], Cause] = {
 }
 
 
+_BLOB_MISSING = "blob_missing"
+"""How the agent's node refuses a value that its store no longer has (docs/agent-protocol.md)."""
+
+
 def failure_of(error: OrchestratorError) -> Failure:
     """Return the failure that an error amounts to; one without a row of its own means that the backend vanished."""
     default = Cause.VANISHED if isinstance(error, BackendError) else Cause.INTERNAL
@@ -62,6 +66,9 @@ def failure_of_node(backend: str, error: NodeError, node_ids: Mapping[str, str])
 
 def _rejection(error: PromptRejected) -> Failure:
     """Name the first node that was refused and why: that is what the user must mend."""
+    if _BLOB_MISSING in str(error.node_errors):
+        # Seen there a moment before, so its ComfyUI was started anew or short of room: nobody has to mend anything.
+        return Failure(Cause.VANISHED, f"{error.backend} lost a value that was sent there before the job began.")
     for node_id, listed in error.node_errors.items():
         for one in listed:
             details = ": ".join(part for part in (one.get("message", ""), one.get("details", "")) if part)

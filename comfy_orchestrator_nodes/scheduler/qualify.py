@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..backend.carriers import carriers_for, loss
+from ..backend.agent_carriers import AgentCarriers, as_plain, carriers_of
 from ..backend.peer import Farm, Peer
 from ..domain import Definition, JobSpec, Json
 from ..errors import BackendError, OrchestratorError
@@ -56,15 +56,16 @@ class Needs:
     spec: JobSpec
     """Of one of the jobs: the others differ in nothing that matters here."""
     models: frozenset[str] = frozenset()
-    answers: dict[tuple[str, tuple[str, float]], _Answer] = field(default_factory=dict)
+    answers: dict[tuple[str, tuple[str, float, bool]], _Answer] = field(default_factory=dict)
 
 
 def signature_of(spec: JobSpec) -> Signature:
     """Return what decides where a job can run: its definition, outputs, choices and the types of its values."""
     values = tuple(
-        (name, value.type, value.data if value.type == "COMBO" else None) for name, value in sorted(spec.values.items())
+        (name, value.type, value.is_blob, value.data if value.type == "COMBO" else None)
+        for name, value in sorted(spec.values.items())
     )
-    return (spec.definition_hash, tuple(spec.outputs), spec.fidelity, values)
+    return (spec.definition_hash, tuple(spec.outputs), spec.fidelity, spec.native, values)
 
 
 class Qualifier:
@@ -172,12 +173,13 @@ class Qualifier:
 
     async def _missing_now(self, needs: Needs, peer: Peer) -> tuple[fragments.Refusal, ...]:
         definition, spec = needs.definition, needs.spec
-        losses = loss if spec.fidelity == "exact" else None
+        carriers = await carriers_of(peer, definition, spec)
+        losses = carriers.loss if spec.fidelity == "exact" else None
         prompt = needed_prompt(definition, spec.outputs)
-        carriers = await carriers_for(peer.infos, definition, spec)
+        values = spec.values if isinstance(carriers, AgentCarriers) else as_plain(spec.values)
         infos = await peer.infos.many({class_type(node) for node in prompt.values()} | carriers.infos.keys())
         needs.models = frozenset(need.value for need in models_needed(prompt, infos)) or needs.models
-        return preflight(definition, spec.values, spec.outputs, carriers=carriers, infos=infos, losses=losses)
+        return preflight(definition, values, spec.outputs, carriers=carriers, infos=infos, losses=losses)
 
 
 def _summary(found: tuple[fragments.Refusal, ...]) -> Refusal | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ..domain import FileRef, Value
 from ..errors import ValueLost
@@ -22,9 +22,25 @@ _TOUCH_EVERY_S = 60.0
 
 
 class ResultCache:
-    """Stores outputs by job key. A result is only returned while every file of it is there."""
+    """Stores outputs by job key. A result is only returned while every file of it is there, or can be fetched."""
 
-    def __init__(self, database: Database, artifacts: ArtifactStore, *, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(
+        self,
+        database: Database,
+        artifacts: ArtifactStore,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        elsewhere: Callable[[FileRef], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Use a database and an artifact folder.
+
+        Args:
+            database: where results are stored.
+            artifacts: where their files are.
+            limit: how many results are kept.
+            elsewhere: whether a file that is not there can be fetched from a backend, asked now.
+        """
+        self._elsewhere = elsewhere
         self._database = database
         self._artifacts = artifacts
         self._limit = limit
@@ -47,7 +63,8 @@ class ResultCache:
         with codec.row("result", key):
             outputs, used_at = codec.load(dict[str, Value], row[0]), codec.number(row[1])
         # In a thread of its own, because a file from before the last start of the machine is hashed here.
-        if not await asyncio.to_thread(self._take, outputs, owner):
+        absent = await asyncio.to_thread(self._take, outputs, owner)
+        if absent and not await self._are_elsewhere(absent):
             await self.forget(key)
             return None
         if self._database.clock() - used_at > _TOUCH_EVERY_S:
@@ -86,15 +103,26 @@ class ResultCache:
             lambda connection: connection.execute("UPDATE result SET used_at = ? WHERE key = ?", (now, key))
         )
 
-    def _take(self, outputs: Mapping[str, Value], owner: str | None) -> bool:
-        files = files_of(outputs)
-        if not all(self._artifacts.has(ref) for ref in files):
+    async def _are_elsewhere(self, refs: Sequence[FileRef]) -> bool:
+        if self._elsewhere is None:
             return False
-        if owner is None:
-            return True
+        for ref in refs:
+            if not await self._elsewhere(ref):
+                return False
+        return True
+
+    def _take(self, outputs: Mapping[str, Value], owner: str | None) -> list[FileRef]:
+        """Lease the files that are here; return the others."""
+        return [
+            ref
+            for ref in files_of(outputs)
+            if not self._artifacts.has(ref) or (owner is not None and not self._lease(owner, ref))
+        ]
+
+    def _lease(self, owner: str, ref: FileRef) -> bool:
         try:
-            self._artifacts.lease(owner, files)
-        except ValueLost:  # evicted since the line above
+            self._artifacts.lease(owner, [ref])
+        except ValueLost:  # evicted in this moment
             return False
         return True
 

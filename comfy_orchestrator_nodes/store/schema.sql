@@ -125,3 +125,14 @@ CREATE TABLE result (
     used_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX result_by_use ON result (used_at);
+
+-- Which values a backend's agent was seen to keep, and which job made them: where to fetch what is not here, and what to
+-- run again where it is gone.
+CREATE TABLE holding (
+    sha256 TEXT NOT NULL,
+    backend_id TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    noted_at REAL NOT NULL,
+    PRIMARY KEY (sha256, backend_id)
+) WITHOUT ROWID;
+CREATE INDEX holding_by_time ON holding (noted_at);

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..domain import FileRef
-from ..errors import StoreError, StoreFull
+from ..errors import StoreError, StoreFull, ValueLost
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -82,16 +82,24 @@ class ArtifactWriter(io.RawIOBase):
         self.size_bytes = max(self.size_bytes, self._position)
         return written
 
-    def publish(self) -> FileRef:
+    def publish(self, expected_sha256: str | None = None) -> FileRef:
         """Close the file, move it to its place and return the reference to it.
 
+        Args:
+            expected_sha256: what its content must be; otherwise it is not stored.
+
         Raises:
+            ValueLost: it is another content than the expected one. It is deleted.
             StoreFull: it does not fit under the size limit, or the disk is full. It is deleted.
             StoreError: it could not be moved. It is deleted.
         """
         self._refuse_closed()
         sha256 = self._hash.hexdigest() if self._hash is not None else hash_file(self._path)
         self._close_descriptor()
+        if expected_sha256 is not None and sha256 != expected_sha256:
+            self.close()
+            text = f"A value arrived damaged: its content is {sha256[:12]}…, and {expected_sha256[:12]}… was expected."
+            raise ValueLost(text, sha256=expected_sha256)
         try:
             self._store(self._path, sha256, self.size_bytes)
         except OSError as error:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from ..domain import FILE_TYPES, SCALAR_TYPES, Definition, Json, Parameter, Value
+from ..domain import SCALAR_TYPES, STORED_TYPES, Definition, Json, Parameter, Value
 from ..errors import BindingFailed
 from .graph import class_type, inputs_of
 from .models import is_model_file
@@ -71,7 +71,7 @@ def _bind_one(
     constant = _constant(definition, parameter)
     if parameter.name in values:
         value = values[parameter.name]
-    elif parameter.default is not None and parameter.default != constant and parameter.type not in FILE_TYPES:
+    elif parameter.default is not None and parameter.default != constant and parameter.type not in STORED_TYPES:
         value = parameter.default
     elif parameter.required and constant is None:
         return f"a value of type {parameter.type} is required"
@@ -103,7 +103,7 @@ def _unknown(name: str, definition: Definition) -> str:
 
 
 def _fit(parameter: Parameter, spec: InputSpec | None, value: Json | Value) -> Value:
-    if parameter.type in FILE_TYPES:
+    if parameter.type in STORED_TYPES:
         return _fit_files(parameter, value)
     if isinstance(value, Value):
         if value.type not in SCALAR_TYPES:

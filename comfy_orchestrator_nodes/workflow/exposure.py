@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..domain import FILE_TYPES, SCALAR_TYPES, Definition, Json, Output, Parameter
+from ..domain import SCALAR_TYPES, STORED_TYPES, Definition, Json, Output, Parameter
 from ..errors import InvalidRequest
 from .graph import check_prompt
 
-_TYPES = FILE_TYPES | SCALAR_TYPES
+_TYPES = STORED_TYPES | SCALAR_TYPES
 
 
 def check_definition(definition: Definition) -> None:

@@ -40,6 +40,8 @@ class Collector:
     node_id: str
     key: str
     is_text: bool = False
+    is_blob: bool = False
+    """Whether ``key`` holds ``{"sha256", "size_bytes", "type"}`` of blobs that the backend's agent keeps."""
     preview: bool = False
     """Whether the files lie in the backend's temp folder, which it empties when it starts."""
 
@@ -65,6 +67,20 @@ class Carriers(Protocol):
 
         Raises:
             UnsupportedValue: this backend has no nodes that could.
+        """
+        ...
+
+    def enter_blobs(self, type_: str, hashes: Sequence[str], make_id: MakeId, *, as_loaded: bool = False) -> Entry:
+        """Build what yields the native value of a blob that the backend's agent has.
+
+        Args:
+            type_: its ComfyUI type.
+            hashes: the SHA-256 of the blob.
+            make_id: makes node ids.
+            as_loaded: yield an image as LoadImage does: without its alpha channel, which becomes the mask.
+
+        Raises:
+            UnsupportedValue: this backend has no agent, or none that could.
         """
         ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from ..domain import FILE_TYPES, SCALAR_TYPES, Json, Prompt
+from ..domain import SCALAR_TYPES, STORED_TYPES, Json, Prompt
 from ..errors import InvalidPrompt
 from .nodeinfo import NodeInfo
 
@@ -179,7 +179,7 @@ def link_type(prompt: Prompt, link: Link, infos: Mapping[str, NodeInfo]) -> str:
 def _declared_type(node: Mapping[str, Json], index: int, infos: Mapping[str, NodeInfo]) -> str | None:
     if class_type(node) in MARKERS:
         declared = inputs_of(node).get("type")
-        return declared if isinstance(declared, str) and declared in FILE_TYPES | SCALAR_TYPES else None
+        return declared if isinstance(declared, str) and declared in STORED_TYPES | SCALAR_TYPES else None
     info = infos.get(class_type(node))
     if info is None or index >= len(info.output_types):
         return "*"

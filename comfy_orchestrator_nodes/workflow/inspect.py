@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..domain import FILE_TYPES, SCALAR_TYPES, Json, Output, Parameter, Prompt
+from ..domain import FILE_TYPES, SCALAR_TYPES, STORED_TYPES, Json, Output, Parameter, Prompt
 from ..errors import InvalidPrompt
 from .graph import (
     MARKERS,
@@ -30,7 +30,7 @@ from .roles import SUGGESTION_ORDER, base_name, constant_inputs, is_suggested, p
 
 _DEFAULT_PREFIX = "ComfyUI"
 _TEXT_INPUTS = frozenset({"source", "text", "value", "string"})
-_VALUE_TYPES = FILE_TYPES | SCALAR_TYPES
+_VALUE_TYPES = STORED_TYPES | SCALAR_TYPES
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _workflow_input(
         required=value is None,
         role=type_.lower() if type_ in FILE_TYPES else "",
     )
-    return parameter if type_ in FILE_TYPES else _as_consumed(parameter, prompt, infos, fed)
+    return parameter if type_ in STORED_TYPES else _as_consumed(parameter, prompt, infos, fed)
 
 
 def _as_consumed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from ..domain import FILE_TYPES, Definition, FileRef, Json, Output, Parameter, Prompt, Value
+from ..domain import STORED_TYPES, Definition, FileRef, Json, Output, Parameter, Prompt, Value
 from ..errors import InvalidPrompt, NotFound, UnsupportedValue, ValueLost
 from .fragments import Carriers, Collector, Entry, Lowered, MakeId, Refusal
 from .graph import MARKERS, Link, ancestors, as_link, class_type, id_maker, inputs_of, is_kept, links_of
@@ -95,8 +95,9 @@ def preflight(
         losses: says what the carriers lose of a type; given where nothing may be lost.
     """
     names = {ref.sha256: ref.sha256 for value in values.values() for ref in value.files}
-    lossy = _lossy(definition, values, wanted, losses) if losses is not None else ()
+    lossy: tuple[Refusal, ...] = ()
     try:
+        lossy = _lossy(definition, values, wanted, losses) if losses is not None else ()
         lowered = lower(definition, values, wanted, carriers=carriers, attempt_id="preflight", files=names, infos=infos)
     except UnsupportedValue as error:
         found = missing(prune(definition.prompt, _sources(definition, wanted)), infos)
@@ -163,19 +164,19 @@ class _Draft:
                 f"Parameter {parameter.name!r} belongs to node {parameter.node_id}, which is not there."
             )
         kind = class_type(node)
-        if parameter.type not in FILE_TYPES:
+        if parameter.type not in STORED_TYPES:
             self.set_constant(parameter.node_id, parameter.input_name, value.data)
             return
         names = [self.remote_name(ref) for ref in value.files]
         if kind in MARKERS:
-            entry = self._enter(parameter, names)
+            entry = self._enter(parameter, value, names)
             self._redirects[parameter.node_id, 0] = list(entry.link)
-        elif self._carriers.by_file and len(names) == 1 and parameter.type != "MASK":
+        elif self._carriers.by_file and not value.is_blob and len(names) == 1 and parameter.type != "MASK":
             self.set_constant(parameter.node_id, parameter.input_name, names[0])
         else:
-            self._replace_loader(parameter, names, infos.get(kind))
+            self._replace_loader(parameter, value, names, infos.get(kind))
 
-    def _replace_loader(self, parameter: Parameter, names: Sequence[str], info: NodeInfo | None) -> None:
+    def _replace_loader(self, parameter: Parameter, value: Value, names: Sequence[str], info: NodeInfo | None) -> None:
         """Feed a loader's consumers from a carrier: it reads one file, or one channel of it, and this value is more."""
         kind = class_type(self.nodes[parameter.node_id])
         if file_input_type(kind, parameter.input_name, info) != parameter.type:
@@ -183,7 +184,7 @@ class _Draft:
                 f"{kind} (node {parameter.node_id}) cannot take {len(names)} files as one {parameter.type}.",
                 type=parameter.type,
             )
-        entry = self._enter(parameter, names)
+        entry = self._enter(parameter, value, names, as_loaded=True)
         types = info.output_types if info else ("IMAGE", "MASK") if parameter.type == "IMAGE" else (parameter.type,)
         for index, type_ in enumerate(types):
             if type_ == parameter.type:
@@ -191,8 +192,11 @@ class _Draft:
             elif type_ == "MASK" and entry.mask_link is not None:
                 self._redirects[parameter.node_id, index] = list(entry.mask_link)
 
-    def _enter(self, parameter: Parameter, names: Sequence[str]) -> Entry:
-        entry = self._carriers.enter(parameter.type, names, self._make_id)
+    def _enter(self, parameter: Parameter, value: Value, names: Sequence[str], *, as_loaded: bool = False) -> Entry:
+        if value.is_blob:
+            entry = self._carriers.enter_blobs(parameter.type, names, self._make_id, as_loaded=as_loaded)
+        else:
+            entry = self._carriers.enter(parameter.type, names, self._make_id)
         self._add(entry.nodes, parameter.node_id)
         return entry
 

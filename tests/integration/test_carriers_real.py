@@ -20,7 +20,6 @@ from comfy_orchestrator_nodes.backend import codecs
 from comfy_orchestrator_nodes.backend.answers import HistoryEntry, HistoryStatus
 from comfy_orchestrator_nodes.backend.carriers import (
     carriers_for,
-    collect_scalar,
     media_type_of,
     upload_name,
 )
@@ -28,6 +27,7 @@ from comfy_orchestrator_nodes.backend.client import ComfyClient
 from comfy_orchestrator_nodes.backend.codecs.clean import cleaner
 from comfy_orchestrator_nodes.backend.object_info import ObjectInfoCache
 from comfy_orchestrator_nodes.backend.results import RemoteFile
+from comfy_orchestrator_nodes.backend.scalars import collect_scalar
 from comfy_orchestrator_nodes.domain import Backend, Definition, FileRef, JobSpec, Json, Output, Parameter, Value
 from comfy_orchestrator_nodes.workflow.bind import bind
 from comfy_orchestrator_nodes.workflow.fragments import Lowered

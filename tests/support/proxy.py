@@ -178,9 +178,10 @@ class Proxy:
             return False
         faults = self._faults.get((method, path))
         fault = faults.popleft() if faults else None
-        request = await _rest(reader, head, answer=False)
+        request = await _rest(reader, head, has_body=True)
         await self._pass(request, upstream, fault if fault is not None and fault.part is Part.REQUEST else None)
-        answer = await _rest(server, await server.readuntil(b"\r\n\r\n"), answer=True)
+        answer_head = await server.readuntil(b"\r\n\r\n")
+        answer = await _rest(server, answer_head, has_body=method != "HEAD", answer=True)
         await self._pass(answer, writer, fault if fault is not None and fault.part is Part.ANSWER else None)
         return b"connection: close" not in answer.head.lower()
 
@@ -233,8 +234,10 @@ class Proxy:
                 await asyncio.sleep(step / self.bytes_per_s)
 
 
-async def _rest(reader: asyncio.StreamReader, head: bytes, *, answer: bool) -> _Message:
+async def _rest(reader: asyncio.StreamReader, head: bytes, *, has_body: bool, answer: bool = False) -> _Message:
     """Read the body that a head announces."""
+    if not has_body:
+        return _Message(head.split(b"\r\n", 1)[0], head, b"")
     first_line, *lines = head.split(b"\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
     if fields.get(b"transfer-encoding", b"").lower() == b"chunked":

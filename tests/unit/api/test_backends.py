@@ -16,6 +16,7 @@ CREDENTIALS = {
     "username": "alice",
     "password": SECRET + "-password",
     "headers": {"X-Key": SECRET + "-header"},
+    "agent_token": SECRET + "-agent",
 }
 
 
@@ -54,6 +55,7 @@ async def test_secrets_never_come_back(api: Api, caplog: pytest.LogCaptureFixtur
             "username": "alice",
             "has_password": True,
             "header_names": ["X-Key"],
+            "has_agent_token": True,
         }
         everything = [
             added,

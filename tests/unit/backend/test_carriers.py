@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from comfy_orchestrator_nodes.backend.carriers import (
     PlainCarriers,
     carriers_for,
-    collect_scalar,
     loss,
     media_type_of,
     upload_name,
 )
 from comfy_orchestrator_nodes.backend.object_info import ObjectInfoCache
+from comfy_orchestrator_nodes.backend.scalars import collect_scalar
 from comfy_orchestrator_nodes.domain import Definition, FileRef, JobSpec, Output, Value
 from comfy_orchestrator_nodes.errors import UnsupportedValue, ValueLost
 from comfy_orchestrator_nodes.workflow.graph import id_maker

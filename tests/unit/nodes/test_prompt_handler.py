@@ -56,3 +56,22 @@ def test_what_cannot_be_understood_is_left_for_validation_to_refuse() -> None:
     unknown["rw"]["inputs"]["workflow"] = "other"
     assert annotate(unknown, lookup) == unknown
     assert annotate({"x": None, "y": {"inputs": 5}}, lookup) == {"x": None, "y": {"inputs": 5}}
+
+
+def native(annotated: dict[str, Any]) -> Any:
+    return json.loads(annotated["rw"]["inputs"]["parameters"])["native"]
+
+
+def test_an_output_that_only_remote_workflows_take_may_stay_where_it_is_made() -> None:
+    graph = prompt("{}", 3)
+    graph["next"] = {"class_type": REMOTE_WORKFLOW, "inputs": {"workflow": "d", "in_1": ["rw", 2]}}
+    annotated = annotate(graph, lookup)
+    assert (wanted(annotated), native(annotated)) == (["image", "mask"], ["mask"])
+    graph["look"] = {"class_type": "PreviewImage", "inputs": {"images": ["rw", 2]}}
+    assert native(annotate(graph, lookup)) == ["image", "mask"]
+
+
+def test_an_output_that_sets_a_widget_of_a_remote_workflow_is_a_native_value() -> None:
+    graph = prompt()
+    graph["next"] = {"class_type": REMOTE_WORKFLOW, "inputs": {"workflow": "d", "parameters": ["rw", 2]}}
+    assert native(annotate(graph, lookup)) == ["image"]

@@ -60,7 +60,7 @@ def build(model: type[Any], **columns: st.SearchStrategy[Any]) -> st.SearchStrat
 
 
 files = build(FileRef, sha256=names, size_bytes=st.integers(0), media_type=names)
-values = build(Value, type=names, data=json_values, files=tuples_of(files))
+values = build(Value, type=names, data=json_values, files=tuples_of(files), loss=any_text)
 named_values = st.dictionaries(names, values, max_size=3)
 failures = build(
     Failure,
@@ -88,6 +88,8 @@ specs = build(
     priority=whole,
     use_cache=st.booleans(),
     time_limit_s=st.none() | numbers,
+    native=st.booleans(),
+    may_stay=tuples_of(names),
 )
 parameters = build(
     Parameter,
@@ -113,6 +115,7 @@ credentials = build(
     username=st.none() | any_text,
     password=st.none() | any_text,
     headers=st.dictionaries(any_text, any_text, max_size=2),
+    agent_token=st.none() | any_text,
 )
 
 

@@ -1,0 +1,249 @@
+"""Blobs of a backend's agent: asked for, fetched and sent, whole or from where it broke off (docs/agent-protocol.md).
+
+A blob is named by its content, so every exchange may be repeated, and a wrong byte is always found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
+from http import client as http_client
+from pathlib import Path
+from typing import TypeVar
+
+from ..domain import BLOB_MEDIA_TYPE, FileRef, Json, TlsOptions
+from ..errors import BackendFault, BackendUnreachable, ConnectionLost, ProtocolViolation, ValueLost
+from .agent import agent_headers
+from .fields import Malformed, array, obj, text, whole
+from .http import Http
+from .pipe import Pipe
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATH = "/orchestrator/agent/blobs"
+AT_ONCE = 4
+"""How many blobs move between the master and one backend at the same time."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ASK_AT_ONCE = 5000
+_FAILURES = 3
+"""After so many breaks in a row without a byte in between, moving a blob is given up."""
+
+
+class Blobs:
+    """The blobs of one backend. Lives on the server loop; bytes move in threads of its own."""
+
+    def __init__(self, http: Http, tls: TlsOptions, token: str | None) -> None:
+        self._http = http
+        self._tls = tls
+        self._headers: Mapping[str, str] = agent_headers(token)
+        self._threads: ThreadPoolExecutor | None = None
+        self._idle: list[Pipe] = []
+        self._busy: set[Pipe] = set()
+        self._closed = False
+
+    async def missing(self, hashes: Collection[str], *, owner: str = "", lease_s: float = 0) -> set[str]:
+        """Return which of these blobs the backend lacks. The others it keeps for ``owner`` for that time at least.
+
+        Raises:
+            BackendError: it does not say.
+        """
+        lacking: set[str] = set()
+        wanted = list(dict.fromkeys(hashes))
+        for start in range(0, len(wanted), _ASK_AT_ONCE):
+            lease = {"owner": owner, "lease_s": lease_s} if owner and lease_s else {}
+            body = json.dumps({"sha256": wanted[start : start + _ASK_AT_ONCE], **lease}).encode()
+            answer = await self._post("missing", body)
+            lacking |= set(self._http.parsed(f"{PATH}/missing", _parse_missing, answer))
+        return lacking
+
+    async def release(self, owner: str) -> None:
+        """Let the backend delete what it keeps for ``owner`` when it needs the room.
+
+        Raises:
+            BackendError: it could not be asked.
+        """
+        await self._post("release", json.dumps({"owner": owner}).encode())
+
+    async def fetch(self, ref: FileRef, write: Callable[[memoryview], object]) -> int:
+        """Hand a blob's bytes to ``write``, in order, in a thread; go on where it broke off. Return the bytes received.
+
+        The content is not checked here: whoever takes the bytes hashes them anyway.
+
+        Raises:
+            ValueLost: the backend does not have it any more.
+            BackendError: it could not be fetched.
+        """
+        done = 0
+
+        def take(part: memoryview) -> None:
+            nonlocal done
+            write(part)
+            done += len(part)
+
+        failures = 0
+        while True:
+            before = done
+            try:
+                await self._with_pipe(lambda pipe: self._get(pipe, ref, done, take))
+            except ConnectionLost as error:
+                failures = failures + 1 if done == before else 0
+                if failures >= _FAILURES:
+                    raise
+                log.info("%s: %s is fetched from byte %d on: %s", self._http.name, ref.sha256[:12], done, error)
+            else:
+                return done
+
+    async def send(self, ref: FileRef, path: Path) -> int:
+        """Send a blob from a file, from where an upload of it broke off; return the bytes sent.
+
+        Raises:
+            BackendError: it could not be sent, or the backend found its content to be another one.
+        """
+        failures = 0
+        while True:
+            offset = await self._offset(ref.sha256) if failures else 0
+            try:
+                return await self._with_pipe(partial(self._put, ref, path, offset))
+            except ConnectionLost as error:
+                failures += 1
+                if failures >= _FAILURES:
+                    raise
+                log.info("%s: %s is sent again: %s", self._http.name, ref.sha256[:12], error)
+
+    async def aclose(self) -> None:
+        """Break off whatever moves and close the connections."""
+        self._closed = True
+        for pipe in self._busy:
+            pipe.abort()
+        for pipe in self._idle:
+            pipe.close()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _get(self, pipe: Pipe, ref: FileRef, offset: int, write: Callable[[memoryview], object]) -> int:
+        def expected(response: http_client.HTTPResponse) -> int:
+            return self._length(response, ref, offset)
+
+        wanted = {"Range": f"bytes={offset}-"} if offset else {}
+        return pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, write)
+
+    def _length(self, response: http_client.HTTPResponse, ref: FileRef, offset: int) -> int:
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise ValueLost(
+                f"{self._http.name} does not have the value {ref.sha256[:12]}… any more.", sha256=ref.sha256
+            )
+        if response.status != (HTTPStatus.PARTIAL_CONTENT if offset else HTTPStatus.OK):
+            raise self._http.status_error(response.status, f"GET {PATH}")
+        if response.length is None:
+            raise ConnectionLost(self._http.name, "a value came without its length, or its head was cut short.")
+        if response.length != ref.size_bytes - offset:
+            text = f"it sent {response.length} bytes of a value where {ref.size_bytes - offset} were expected."
+            raise ProtocolViolation(self._http.name, text)
+        return ref.size_bytes - offset
+
+    def _put(self, ref: FileRef, path: Path, offset: int, pipe: Pipe) -> int:
+        headers = dict(self._headers)
+        if offset:
+            headers["Content-Range"] = f"bytes {offset}-{ref.size_bytes - 1}/{ref.size_bytes}"
+        size = ref.size_bytes - offset
+        status, answer = pipe.put(f"{PATH}/{ref.sha256}", headers, path, offset, size)
+        if status in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return size
+        if status in (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_TIMEOUT):
+            raise ConnectionLost(self._http.name, "an upload has to go on at another place.")
+        raise self._refusal(status, answer)
+
+    async def _offset(self, sha256: str) -> int:
+        """Return how much of a blob arrived before an upload broke off."""
+        timeout = self._http.timeout(self._http.timeouts.control_s)
+        async with self._http.request("HEAD", f"{PATH}/{sha256}", timeout=timeout, headers=self._headers) as response:
+            kept = response.headers.get("X-Orchestrator-Offset", "")
+            return int(kept) if response.status == HTTPStatus.NOT_FOUND and kept.isdecimal() else 0
+
+    async def _post(self, verb: str, body: bytes) -> Json:
+        headers = {**self._headers, "Content-Type": "application/json"}
+        timeout = self._http.timeout(self._http.timeouts.control_s)
+        path = f"{PATH}/{verb}"
+        async with self._http.request("POST", path, data=body, headers=headers, timeout=timeout) as response:
+            if response.status == HTTPStatus.NO_CONTENT:
+                return None
+            if response.status != HTTPStatus.OK:
+                raise self._http.fault(response)
+            return await self._http.read_json(response, self._http.limits.answer_bytes)
+
+    def _refusal(self, status: int, answer: bytes) -> Exception:
+        found = self._http.status_error(status, f"PUT {PATH}")
+        if not isinstance(found, BackendFault):
+            return found
+        try:
+            said = json.loads(answer)["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            return found
+        return BackendFault(self._http.name, f"it refused a value: {str(said)[:500]}", status=status)
+
+    async def _with_pipe(self, work: Callable[[Pipe], T]) -> T:
+        """Run ``work`` in a thread; when this is cancelled, break the connection and see the thread end."""
+        if self._closed:
+            raise BackendUnreachable(
+                self._http.name, "the connection was closed by us; this backend is no longer used."
+            )
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="orchestrator-blobs")
+        pipe = self._idle.pop() if self._idle else Pipe(self._http, self._tls)
+        self._busy.add(pipe)
+        call = asyncio.get_running_loop().run_in_executor(self._threads, work, pipe)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            pipe.abort()
+            await asyncio.wait({call})
+            if not call.cancelled() and (error := call.exception()) is not None:
+                log.debug("A cancelled transfer ended with: %s", error)
+            raise
+        finally:
+            self._busy.discard(pipe)
+            self._put_back(pipe)
+
+    def _put_back(self, pipe: Pipe) -> None:
+        """Keep a pipe for the next, whatever happened: one that broke is closed, and connects anew when needed."""
+        if self._closed:
+            pipe.close()
+        else:
+            self._idle.append(pipe)
+
+
+def _parse_missing(value: Json) -> list[str]:
+    listed = array(obj(value, "the answer").get("missing"), "missing")
+    if not all(isinstance(one, str) for one in listed):
+        raise Malformed("missing holds something that is no hash")
+    return listed
+
+
+def kept_blobs(backend: str, told: Sequence[Json]) -> tuple[FileRef, ...]:
+    """Return what an agent says that it keeps of a node's output, in order.
+
+    Raises:
+        ProtocolViolation: it does not say that as it should.
+    """
+    try:
+        return tuple(_kept_blob(obj(one, "a handle")) for one in told)
+    except Malformed as error:
+        raise ProtocolViolation(
+            backend, f"its agent told of its values in a way that is not known: {error}."
+        ) from error
+
+
+def _kept_blob(handle: Mapping[str, Json]) -> FileRef:
+    sha256, size = text(handle.get("sha256"), "sha256"), whole(handle.get("size_bytes"), "size_bytes")
+    if not _SHA256.fullmatch(sha256) or size < 0 or handle.get("form", "value") != "value":
+        raise Malformed("a handle names no value")
+    return FileRef(sha256, size, BLOB_MEDIA_TYPE)
