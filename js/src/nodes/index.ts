@@ -4,10 +4,12 @@ import type { Context } from '@/context'
 import type { Contribution } from '@/extension'
 import type { ComfyApp, GraphNode } from '@/host/comfy'
 
+import { REMOTE_WORKFLOW } from './carried'
+import { createEmbedding } from './embedding'
 import { GROWING, GrowingNode } from './growing'
 import { createLibrary } from './library'
 import { chain, type CanvasNode } from './litegraph'
-import { REMOTE_WORKFLOW, RemoteWorkflowNode, type Surroundings } from './remoteWorkflow'
+import { RemoteWorkflowNode, type Surroundings } from './remoteWorkflow'
 import type { WidgetMaker } from './parameterWidgets'
 
 /** How long the first graph may wait for the library; nodes find their way without it, too. */
@@ -17,6 +19,7 @@ const LIBRARY_PATIENCE_MS = 1_500
 export function nodes(context: Context): Contribution {
   const { host, t } = context
   const library = createLibrary(context)
+  const embedding = createEmbedding(context, library)
   const configuring = () => host.app.configuringGraph === true
   const live = new Set<RemoteWorkflowNode>()
   const around: Surroundings = {
@@ -24,13 +27,18 @@ export function nodes(context: Context): Contribution {
     library,
     t,
     configuring,
-    embeds: () => false,
-    importEmbedded: () => undefined,
+    embeds: (id) => embedding.embeds(id),
+    importEmbedded: (id) => embedding.importOne(id),
+    changed: () => embedding.changed(),
   }
-  library.subscribe(() => live.forEach((node) => node.refresh()))
+  library.subscribe(() => {
+    live.forEach((node) => node.refresh())
+    embedding.changed()
+  })
 
   return {
     init: () => Promise.race([library.reload(), new Promise<void>((done) => setTimeout(done, LIBRARY_PATIENCE_MS))]),
+    afterConfigureGraph: () => embedding.loaded(),
     nodeCreated(created: GraphNode) {
       const node = created as CanvasNode
       const growing = GROWING[node.comfyClass ?? '']

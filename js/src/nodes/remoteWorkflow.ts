@@ -20,8 +20,6 @@ import { ParameterWidgets, type Controls, type WidgetMaker } from './parameterWi
 import { planSlots, typesFit, type Meaning, type Present } from './slots'
 import { StatusLine, type StatusContent } from './statusLine'
 
-export const REMOTE_WORKFLOW = 'OrchestratorRemoteWorkflow'
-
 /** Where out_1 stands: `index` and `info` come first. */
 const FIRST_OUTPUT = 2
 const INPUT_NAME = /^in_([1-9]\d*)$/
@@ -39,6 +37,8 @@ export interface Surroundings {
   embeds(id: string): boolean
   /** Take such a definition into the library. */
   importEmbedded(id: string): void
+  /** A node was given a workflow, or another version of it. */
+  changed(): void
 }
 
 /**
@@ -118,6 +118,7 @@ export class RemoteWorkflowNode {
     this.store()
     this.tell()
     fitToContent(this.node)
+    this.around.changed()
   }
 
   /** Show what became of the node's jobs; null: nothing. */
