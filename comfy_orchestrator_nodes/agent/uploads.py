@@ -193,12 +193,7 @@ class Uploads:
     def _in_thread(self, work: Callable[..., None], *arguments: Any) -> asyncio.Future[None]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
-    async def _next_batch(self, body: StreamReader) -> bytes:
-        """Return about a megabyte of the body in one piece; nothing at its end.
-
-        In one piece, although that costs a copy: each return of a thread to Python waits until the loop lets go of it,
-        and the body arrives in pieces of a few kilobytes.
-        """
+    async def _next_batch(self, body: StreamReader) -> list[bytes]:
         batch: list[bytes] = []
         size = 0
         while size < _BATCH_BYTES:
@@ -210,13 +205,13 @@ class Uploads:
             except (ConnectionError, ClientPayloadError):
                 # What came before still counts; the next call finds out that there is no more.
                 if batch:
-                    break
+                    return batch
                 raise UploadStalled("The connection was cut.") from None
             if not chunk:
                 break
             batch.append(chunk)
             size += len(chunk)
-        return b"".join(batch)
+        return batch
 
 
 async def _all_of(working: Sequence[asyncio.Future[None]]) -> None:

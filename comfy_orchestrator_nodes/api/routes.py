@@ -8,7 +8,19 @@ from typing import Any
 
 from aiohttp import web
 
-from . import backends, conditions, definitions, embedded, jobs, library, questions, runs, system, values
+from . import (
+    backend_history,
+    backends,
+    conditions,
+    definitions,
+    embedded,
+    jobs,
+    library,
+    questions,
+    runs,
+    system,
+    values,
+)
 from .access import Access
 from .openapi import document
 from .schemas import PREFIX, View
@@ -34,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     Route("GET", "/openapi.json", get_openapi),
     *backends.ROUTES,
+    *backend_history.ROUTES,
     *definitions.ROUTES,
     *library.ROUTES,
     *embedded.ROUTES,

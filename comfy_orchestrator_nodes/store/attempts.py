@@ -42,6 +42,21 @@ class AttemptRepository:
         """Return all attempts that ended at that time or later, the oldest first."""
         return await self._select(f"status IN ({_FINAL_MARKS}) AND ended_at >= ? ORDER BY ended_at, id", *_FINAL, at)
 
+    async def on_backend(
+        self, backend_id: str, *, since: float, until: float, limit: int
+    ) -> tuple[tuple[Attempt, str], ...]:
+        """Return the attempts that a backend had between two moments, each with its definition, the newest first."""
+        columns = ", ".join(f"attempt.{column}" for column in _COLUMNS.split(", "))
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT {columns}, job.definition_id FROM attempt JOIN job ON job.id = attempt.job_id "
+                "WHERE attempt.backend_id = ? AND attempt.created_at <= ? "
+                "AND (attempt.ended_at IS NULL OR attempt.ended_at >= ?) ORDER BY attempt.created_at DESC LIMIT ?",
+                (backend_id, until, since, limit),
+            ).fetchall()
+        )
+        return tuple((_decode(row[:-1]), codec.text(row[-1])) for row in rows)
+
     async def by_prompt_id(self, prompt_id: str) -> Attempt | None:
         """Return the attempt that owns a prompt_id, or None if it is not one of ours."""
         found = await self._select("prompt_id = ?", prompt_id)

@@ -1,6 +1,7 @@
 import type { Http, SendOptions } from './http'
 import { segment } from './http'
 import { Backend, BackendList, CancelledJobs, Models, NodeClasses, Probe, Trial } from './schemas/backends'
+import { BackendAttempts } from './schemas/history'
 import { Done } from './schemas/system'
 
 /** What the user says of a backend. Credentials are written and never read back; left out they stay as they are. */
@@ -19,6 +20,8 @@ export interface CredentialsDraft {
   readonly username?: string
   readonly password?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** Of this pack on that server. */
+  readonly agent_token?: string
 }
 
 export function backendsApi(http: Http) {
@@ -36,6 +39,9 @@ export function backendsApi(http: Http) {
     interrupt: async (id: string) => (await http.send(CancelledJobs, 'POST', at(id, '/interrupt'))).job_ids,
     nodeClasses: async (id: string, options?: SendOptions) =>
       (await http.get(NodeClasses, at(id, '/node-classes'), {}, options)).node_classes,
+    /** What it did for us between two moments, the newest first. */
+    attempts: async (id: string, span: { since?: number; until?: number; limit?: number } = {}, options?: SendOptions) =>
+      (await http.get(BackendAttempts, at(id, '/attempts'), span, options)).attempts,
     models: async (id: string, options?: SendOptions) => (await http.get(Models, at(id, '/models'), {}, options)).models,
   }
 }

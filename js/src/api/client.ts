@@ -3,6 +3,7 @@ import { createHttp, type Fetch, type Http } from './http'
 import { jobsApi, type JobsApi } from './jobs'
 import { libraryApi, type LibraryApi } from './library'
 import { systemApi, type SystemApi } from './system'
+import { telemetryApi, type TelemetryApi } from './telemetry'
 
 /** The orchestrator's routes by noun. `http` is for nouns that live with the view that uses them. */
 export interface Client {
@@ -11,9 +12,17 @@ export interface Client {
   readonly jobs: JobsApi
   readonly library: LibraryApi
   readonly system: SystemApi
+  readonly telemetry: TelemetryApi
 }
 
 export function createClient(fetch: Fetch): Client {
   const http = createHttp(fetch)
-  return { http, backends: backendsApi(http), jobs: jobsApi(http), library: libraryApi(http), system: systemApi(http) }
+  return {
+    http,
+    backends: backendsApi(http),
+    jobs: jobsApi(http),
+    library: libraryApi(http),
+    system: systemApi(http),
+    telemetry: telemetryApi(http),
+  }
 }

@@ -4,6 +4,7 @@ import type { Host } from '@/host/host'
 
 import { Backend } from './schemas/backends'
 import { JobChange, Progress } from './schemas/jobs'
+import { MachineList } from './schemas/telemetry'
 
 /** The messages of the server's own kind, by type: see docs/api.md. */
 const SCHEMAS = {
@@ -11,6 +12,7 @@ const SCHEMAS = {
   'orchestrator.progress': v.object({ jobs: v.array(Progress) }),
   'orchestrator.backends': v.object({ backends: v.array(Backend) }),
   'orchestrator.library': v.object({ versions: v.record(v.string(), v.number()) }),
+  'orchestrator.telemetry': MachineList,
   'orchestrator.preview': v.object({
     job_id: v.string(),
     backend_id: v.string(),

@@ -1,6 +1,6 @@
 import type { Host } from '@/host/host'
 
-import type { SystemApi, WantedPreviews } from './system'
+import type { SystemApi, Wanted } from './system'
 
 /** How much of its time a registration has left when it is renewed. */
 const RENEW_AT_RATIO = 0.5
@@ -10,13 +10,13 @@ const RETRY_MS = 5_000
 export interface Listening {
   /** Register now: at the start, and after the socket was lost. Rejects when the server refuses. */
   begin(): Promise<void>
-  /** Ask for previews beside those of what this tab submitted. */
-  want(previews: WantedPreviews): void
+  /** Say what a part of the page wants to be told; it replaces what the same part wanted before. Nothing: `null`. */
+  want(part: string, wanted: Wanted | null): void
   end(): void
 }
 
 export function createListening(host: Host, system: SystemApi): Listening {
-  let wanted: WantedPreviews = {}
+  const wants = new Map<string, Wanted>()
   let timer: ReturnType<typeof setTimeout> | undefined
   /** The id it was last asked for, whether or not the server agreed: a refusal is retried by the clock alone. */
   let asked: string | null = null
@@ -30,7 +30,7 @@ export function createListening(host: Host, system: SystemApi): Listening {
     }
     asked = clientId
     try {
-      const { expires_in_s } = await system.listen(clientId, wanted)
+      const { expires_in_s } = await system.listen(clientId, together([...wants.values()]))
       renewIn(expires_in_s * 1000 * RENEW_AT_RATIO)
     } catch (error) {
       renewIn(RETRY_MS)
@@ -54,14 +54,26 @@ export function createListening(host: Host, system: SystemApi): Listening {
 
   return {
     begin,
-    want(previews) {
-      wanted = previews
-      void renew()
+    want(part, wanted) {
+      const before = JSON.stringify(together([...wants.values()]))
+      if (wanted === null) wants.delete(part)
+      else wants.set(part, wanted)
+      // Before the start there is nothing to renew; what is wanted then goes with the first registration.
+      if (asked !== null && JSON.stringify(together([...wants.values()])) !== before) void renew()
     },
     end() {
       stop()
       clearTimeout(timer)
       if (asked !== null) void system.stopListening(asked).catch(() => undefined)
     },
+  }
+}
+
+function together(wants: readonly Wanted[]): Wanted {
+  const jobs = [...new Set(wants.flatMap((wanted) => wanted.jobs ?? []))]
+  return {
+    ...(jobs.length > 0 ? { jobs } : {}),
+    ...(wants.some(({ all }) => all) ? { all: true } : {}),
+    ...(wants.some(({ telemetry }) => telemetry) ? { telemetry: true } : {}),
   }
 }

@@ -25,8 +25,13 @@ export interface Host {
   on(type: string, listener: (detail: unknown) => void): () => void
 }
 
+/** How long the language is remembered. */
+const REMEMBERED_MS = 1_000
+
 export function createHost(app: ComfyApp, api: ComfyApi): Host {
   const manager = () => app.extensionManager
+  let locale = ''
+  let localeUntil = -Infinity
   const setting = (id: string): unknown => manager()?.setting?.get(id)
   return {
     app,
@@ -35,8 +40,13 @@ export function createHost(app: ComfyApp, api: ComfyApi): Host {
     shownGraph: () => app.canvas?.graph ?? app.rootGraph ?? app.graph ?? null,
     clientId: () => api.clientId ?? api.initialClientId ?? null,
     locale() {
-      const chosen = setting('Comfy.Locale')
-      return typeof chosen === 'string' && chosen !== '' ? chosen : navigator.language
+      // Asked for with every text, and the host copies a setting each time it gives it.
+      if (performance.now() > localeUntil) {
+        const chosen = setting('Comfy.Locale')
+        locale = typeof chosen === 'string' && chosen !== '' ? chosen : navigator.language
+        localeUntil = performance.now() + REMEMBERED_MS
+      }
+      return locale
     },
     setting,
     setSetting(id, value) {

@@ -1,5 +1,22 @@
 /** Numbers, sizes, durations and times as people read them, in a language. Pure: what "now" is, is passed in. */
 
+/** Making a formatter takes much longer than using it. */
+const formatters = new Map<string, unknown>()
+
+function remembered<T>(kind: string, language: string, options: object, make: () => T): T {
+  const key = `${kind} ${language} ${JSON.stringify(options)}`
+  let found = formatters.get(key) as T | undefined
+  if (found === undefined) {
+    found = make()
+    formatters.set(key, found)
+  }
+  return found
+}
+
+function numbers(language: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  return remembered('number', language, options, () => new Intl.NumberFormat(language, options))
+}
+
 export function formatBytes(bytes: number, language: string): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB', 'PB']
   let value = bytes
@@ -12,7 +29,7 @@ export function formatBytes(bytes: number, language: string): string {
 }
 
 export function formatRatio(ratio: number, language: string): string {
-  return new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 0 }).format(ratio)
+  return numbers(language, { style: 'percent', maximumFractionDigits: 0 }).format(ratio)
 }
 
 /** A duration in its two largest units: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `5 d 3 h`. */
@@ -42,13 +59,13 @@ export function formatTime(at: number, now: number, language: string): string {
   const date = new Date(at * 1000)
   const today = new Date(now * 1000).toDateString() === date.toDateString()
   const options: Intl.DateTimeFormatOptions = today ? { timeStyle: 'medium' } : { dateStyle: 'medium', timeStyle: 'short' }
-  return new Intl.DateTimeFormat(language, options).format(date)
+  return remembered('time', language, options, () => new Intl.DateTimeFormat(language, options)).format(date)
 }
 
 /** How long ago, or in how long, in the language's own words. */
 export function formatRelative(at: number, now: number, language: string): string {
   const seconds = at - now
-  const format = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
+  const format = remembered('relative', language, {}, () => new Intl.RelativeTimeFormat(language, { numeric: 'auto' }))
   const steps: readonly [Intl.RelativeTimeFormatUnit, number][] = [
     ['day', 86_400],
     ['hour', 3_600],
@@ -61,5 +78,5 @@ export function formatRelative(at: number, now: number, language: string): strin
 }
 
 export function number(value: number, digits: number, language: string): string {
-  return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value)
+  return numbers(language, { maximumFractionDigits: digits }).format(value)
 }

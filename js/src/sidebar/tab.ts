@@ -1,4 +1,4 @@
-import { createApp, ref } from 'vue'
+import { computed, createApp, ref } from 'vue'
 
 import { CONTEXT, type Context } from '@/context'
 import type { Contribution } from '@/extension'
@@ -20,7 +20,12 @@ export function sidebar(context: Context): Contribution {
 }
 
 export function createTab(context: Context): SidebarTab {
-  const visible = ref(false)
+  const rendered = ref(false)
+  const pageHidden = ref(document.hidden)
+  const visible = computed(() => rendered.value && !pageHidden.value)
+  document.addEventListener('visibilitychange', () => {
+    pageHidden.value = document.hidden
+  })
   // The application is made when it is first looked at, lives in an element of its own, and moves with that element
   // into whatever the host gives: the host renders a tab anew each time it is opened, and calls `render` again without
   // `destroy` whenever something around it changes.
@@ -53,10 +58,10 @@ export function createTab(context: Context): SidebarTab {
         container.style.height = '100%'
         container.replaceChildren(root)
       }
-      visible.value = true
+      rendered.value = true
     },
     destroy() {
-      visible.value = false
+      rendered.value = false
       root?.remove()
     },
   }

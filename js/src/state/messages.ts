@@ -1,7 +1,6 @@
 import type { Backend } from '@/api/schemas/backends'
 import type { JobChange, JobSummary, Progress } from '@/api/schemas/jobs'
-
-import type { Sample } from './telemetry'
+import type { Machine } from '@/api/schemas/telemetry'
 
 /** Everything that can happen to the state. */
 export type Message =
@@ -17,4 +16,4 @@ export type Message =
   /** Jobs that a route listed, whatever their status. */
   | { readonly type: 'jobsListed'; readonly jobs: readonly JobSummary[] }
   | { readonly type: 'progressed'; readonly jobs: readonly Progress[] }
-  | { readonly type: 'measured'; readonly samples: readonly Sample[] }
+  | { readonly type: 'measured'; readonly machines: readonly Machine[] }

@@ -70,8 +70,8 @@ function apply(draft: Draft, message: Message): void {
       for (const progress of message.jobs) draft.change('progress').set(progress.job_id, progress)
       return
     case 'measured':
-      for (const sample of message.samples) {
-        draft.change('telemetry').set(sample.backend_id, extend(draft.telemetry.get(sample.backend_id), sample))
+      for (const machine of message.machines) {
+        draft.change('telemetry').set(machine.backend_id, extend(draft.telemetry.get(machine.backend_id), machine))
       }
       return
   }

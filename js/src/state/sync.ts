@@ -76,6 +76,7 @@ export function createSync(host: Host, client: Client, store: Store): Sync {
         onEvent(host, 'orchestrator.backends', ({ backends }) => news({ type: 'backendsListed', backends })),
         onEvent(host, 'orchestrator.jobs', ({ changes }) => news({ type: 'jobsChanged', changes })),
         onEvent(host, 'orchestrator.progress', ({ jobs }) => news({ type: 'progressed', jobs })),
+        onEvent(host, 'orchestrator.telemetry', ({ machines }) => news({ type: 'measured', machines })),
         host.on('reconnecting', () => store.dispatch({ type: 'connectionLost' })),
         host.on('reconnected', () => void refresh()),
       )

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 
 import { createTranslate } from '@/i18n/translate'
-import { CURVE_LENGTH, extend, type Sample, type Track } from '@/state/telemetry'
+import type { Machine } from '@/api/schemas/telemetry'
+import { CURVE_LENGTH, extend, type Track } from '@/state/telemetry'
 import { describeGpus, foreignPrompts, gpuName, matches, statusText, toneOf } from '@/views/backends/describe'
 import { draftOf, emptyForm, formOf, tagsOf } from '@/views/backends/form'
 import { formatShare, metersOf } from '@/views/backends/meters'
@@ -52,7 +53,7 @@ describe('the dialog', () => {
   })
 
   it('leaves stored credentials alone unless it is told to replace them', () => {
-    const credentials = { has_bearer_token: true, username: null, has_password: false, header_names: [] }
+    const credentials = { has_bearer_token: true, username: null, has_password: false, header_names: [], has_agent_token: false }
     const form = formOf(backend('a', { credentials }))
     expect(draftOf(form)).not.toHaveProperty('credentials')
     expect(draftOf({ ...form, withCredentials: true, bearerToken: 'new' }).credentials).toEqual({ bearer_token: 'new' })
@@ -60,14 +61,16 @@ describe('the dialog', () => {
 })
 
 describe('the curves of a card', () => {
-  const sample = (at: number, values: Record<string, number>): Sample => ({
+  const sample = (at: number, values: Record<string, number>): Machine => ({
     backend_id: 'a',
     at,
+    source: 'agent',
+    interval_s: 1,
     host: {},
-    devices: [{ id: 'g', name: 'L4', state: 'ok', message: '', values }],
+    devices: [{ id: 'g', name: 'L4', state: 'ok', message: '', throttled_by: [], values }],
     problem: '',
   })
-  const track = (...samples: Sample[]) => samples.reduce<Track | undefined>(extend, undefined)
+  const track = (...samples: Machine[]) => samples.reduce<Track | undefined>(extend, undefined)
 
   it('have a gap where something was not measured', () => {
     const device = track(sample(1, { power_w: 10 }), sample(2, {}), sample(3, { power_w: 30 }))?.devices[0]

@@ -21,7 +21,7 @@ export function backend(id: string, parts: Partial<Backend> = {}): Backend {
     tags: [],
     notes: '',
     tls: { verify: true, ca_file: null },
-    credentials: { has_bearer_token: false, username: null, has_password: false, header_names: [] },
+    credentials: { has_bearer_token: false, username: null, has_password: false, header_names: [], has_agent_token: false },
     created_at: 0,
     capabilities: null,
     ...parts,

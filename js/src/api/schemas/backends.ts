@@ -9,6 +9,16 @@ export const Gpu = v.object({
   vram_free_bytes: v.number(),
 })
 
+/** This pack on the backend. */
+export const Agent = v.object({
+  version: v.string(),
+  protocol: v.string(),
+  /** Whether values move through it, bit for bit. */
+  trusted: v.boolean(),
+  /** Why they do not, in words. */
+  problem: v.string(),
+})
+
 export const Capabilities = v.object({
   comfyui_version: v.string(),
   python_version: v.string(),
@@ -18,6 +28,7 @@ export const Capabilities = v.object({
   node_classes: v.number(),
   models: v.record(v.string(), v.number()),
   taken_at: v.number(),
+  agent: v.optional(v.nullable(Agent), null),
 })
 
 /** A status that this page does not know is shown as `unknown` and stops nothing. */
@@ -45,6 +56,7 @@ export const Backend = v.object({
     username: v.nullable(v.string()),
     has_password: v.boolean(),
     header_names: v.array(v.string()),
+    has_agent_token: v.optional(v.boolean(), false),
   }),
   created_at: v.number(),
   capabilities: v.nullable(Capabilities),
@@ -69,6 +81,7 @@ export const Models = v.object({ models: v.record(v.string(), v.array(v.string()
 export const CancelledJobs = v.object({ job_ids: v.array(v.string()) })
 
 export type Gpu = v.InferOutput<typeof Gpu>
+export type Agent = v.InferOutput<typeof Agent>
 export type Capabilities = v.InferOutput<typeof Capabilities>
 export type BackendStatus = v.InferOutput<typeof BackendStatus>
 export type Backend = v.InferOutput<typeof Backend>

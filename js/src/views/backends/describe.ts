@@ -54,3 +54,11 @@ export function matches(backend: Backend, search: string): boolean {
   const gpus = backend.capabilities?.gpus.map((gpu) => gpu.name) ?? []
   return [backend.name, backend.base_url, ...backend.tags, ...gpus].some((text) => text.toLocaleLowerCase().includes(wanted))
 }
+
+/** Whether this pack is there and may be used, with what to do if not. */
+export function agentText(backend: Backend, t: Translate): string {
+  const agent = backend.capabilities?.agent
+  if (!agent) return t('backends.detail.packNone')
+  const { version, problem } = agent
+  return agent.trusted ? t('backends.detail.packTrusted', { version }) : t('backends.detail.packUntrusted', { version, problem })
+}

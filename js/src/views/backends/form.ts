@@ -16,6 +16,7 @@ export interface Form {
   bearerToken: string
   username: string
   password: string
+  agentToken: string
 }
 
 export function emptyForm(): Form {
@@ -30,6 +31,7 @@ export function emptyForm(): Form {
     bearerToken: '',
     username: '',
     password: '',
+    agentToken: '',
   }
 }
 
@@ -48,8 +50,8 @@ export function formOf(backend: Backend): Form {
 }
 
 export function hasCredentials(backend: Backend): boolean {
-  const { has_bearer_token, has_password, username, header_names } = backend.credentials
-  return has_bearer_token || has_password || username !== null || header_names.length > 0
+  const { has_bearer_token, has_password, has_agent_token, username, header_names } = backend.credentials
+  return has_bearer_token || has_agent_token || has_password || username !== null || header_names.length > 0
 }
 
 /** What is sent. An address that cannot be read is sent as it is: the server says what is wrong with it. */
@@ -77,5 +79,6 @@ function credentialsOf(form: Form): CredentialsDraft {
     ...(form.bearerToken ? { bearer_token: form.bearerToken } : {}),
     ...(form.username ? { username: form.username } : {}),
     ...(form.password ? { password: form.password } : {}),
+    ...(form.agentToken ? { agent_token: form.agentToken } : {}),
   }
 }

@@ -1,0 +1,19 @@
+import * as v from 'valibot'
+
+/** What a backend did for us: see GET /backends/{id}/attempts. */
+export const BackendAttempt = v.object({
+  id: v.string(),
+  job_id: v.string(),
+  definition: v.string(),
+  number: v.number(),
+  status: v.string(),
+  cause: v.nullable(v.string()),
+  message: v.string(),
+  created_at: v.number(),
+  started_at: v.nullable(v.number()),
+  ended_at: v.nullable(v.number()),
+})
+
+export const BackendAttempts = v.object({ attempts: v.array(BackendAttempt) })
+
+export type BackendAttempt = v.InferOutput<typeof BackendAttempt>
