@@ -20,6 +20,12 @@ from .measure import measurable
 _BRANCHES = tuple(f"{branch}_{number}" for number in range(1, ROUTED + 1) for branch in ("true", "false"))
 
 
+def _branch_tooltip(branch: str) -> str:
+    taken, _, number = branch.partition("_")
+    holds = "holds" if taken == "true" else "does not hold"
+    return f"value_{number}, of the items for which the expression {holds}. If there are none, nothing behind it runs."
+
+
 def build(host: Host) -> type:
     """Return the node class for one master."""
 
@@ -33,14 +39,28 @@ def build(host: Host) -> type:
         RETURN_TYPES = ("BOOLEAN", *([ANY] * len(_BRANCHES)))
         RETURN_NAMES = ("result", *_BRANCHES)
         OUTPUT_IS_LIST = (True,) * (1 + len(_BRANCHES))
+        OUTPUT_TOOLTIPS = (
+            "For each item, whether the expression holds.",
+            *(_branch_tooltip(branch) for branch in _BRANCHES),
+        )
 
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
             """Declare the inputs."""
             routed = {
-                name: (ANY, {"tooltip": "A value to route; it may be used in the expression too."}) for name in VALUES
+                name: (
+                    ANY,
+                    {
+                        "tooltip": "A value to send on: to true_N where the expression holds, else to false_N. The "
+                        f"expression may use it as {name}."
+                    },
+                )
+                for name in VALUES
             }
-            asked = {name: (ANY, {"tooltip": "A value for the expression."}) for name in EXPRESSION_INPUTS}
+            asked = {
+                name: (ANY, {"tooltip": f"A value that the expression uses as {name}, or as 'names' calls it."})
+                for name in EXPRESSION_INPUTS
+            }
             tooltip = "Such as: a.width < 1024 and not a.is_blank. The help page tells the whole language."
             renaming = "Names for a, b, c, … in the expression, with commas between: photo, score"
             return {

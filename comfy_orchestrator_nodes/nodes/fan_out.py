@@ -42,6 +42,16 @@ def build(host: Host) -> type:
         RETURN_TYPES = (ANY, "INT", "INT", *([ANY] * WAYS), LAYOUT_TYPE)
         RETURN_NAMES = ("item", "index", "count", *(f"out_{number}" for number in range(1, WAYS + 1)), "layout")
         OUTPUT_IS_LIST = (True,) * (WAYS + 4)
+        OUTPUT_TOOLTIPS = (
+            "The items. For a grid, each combination as JSON text.",
+            "The items' numbers, from 0.",
+            "How many items there are; there even if there are none.",
+            *(
+                f"For a grid, the values of its name {number}. With 'distribute', the items that are dealt here."
+                for number in range(1, WAYS + 1)
+            ),
+            "How items were dealt out, for Merge, which finds it by itself.",
+        )
 
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name

@@ -28,6 +28,7 @@ class WorkflowInput:
     FUNCTION = "run"
     RETURN_TYPES = (ANY,)
     RETURN_NAMES = ("value",)
+    OUTPUT_TOOLTIPS = ("What was passed in, or else what is connected here.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
@@ -57,6 +58,7 @@ class WorkflowOutput:
     FUNCTION = "run"
     RETURN_TYPES = (ANY,)
     RETURN_NAMES = ("value",)
+    OUTPUT_TOOLTIPS = ("The value, to go on with when the workflow runs here.",)
     OUTPUT_NODE = True
 
     @classmethod

@@ -30,6 +30,7 @@ GATHER = "OrchestratorGather"
 
 _INTERNAL = "Made by Merge nodes; not meant to be placed by hand."
 _INPUTS = tuple(joined_input(number) for number in range(1, JOINED + 1))
+_ARRIVING = "Items, or a branch. One that was not taken does not count; items of one source come back in their order."
 _HELD_BACK = {"lazy": True, "rawLink": True}
 """The link comes instead of the value, and nothing above it is run for it."""
 
@@ -47,6 +48,11 @@ def build(host: Host) -> dict[str, type]:
         RETURN_TYPES = (ANY, "INT", ANY)
         RETURN_NAMES = ("merged", "count", "failed")
         OUTPUT_IS_LIST = (True, True, True)
+        OUTPUT_TOOLTIPS = (
+            "What 'mode' makes of the items. Without any, nothing behind runs.",
+            "How many items there are; there even if there are none.",
+            "A list of the items that were dropped on the way: index, source, node, backend and cause of each.",
+        )
 
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
@@ -63,7 +69,7 @@ def build(host: Host) -> dict[str, type]:
                     "separator": ("STRING", {"default": "\\n", "tooltip": "For text join; \\n is a line break."}),
                 },
                 "optional": {
-                    **{name: (ANY, dict(_HELD_BACK)) for name in _INPUTS},
+                    **{name: (ANY, {**_HELD_BACK, "tooltip": _ARRIVING}) for name in _INPUTS},
                     "result": ("BOOLEAN", {**_HELD_BACK, "forceInput": True, "tooltip": result}),
                 },
                 "hidden": {GUARDS: ("STRING", {})},

@@ -58,6 +58,12 @@ def build(host: Host) -> type:
         RETURN_TYPES = ("INT", INFO_TYPE, *([ANY] * SLOTS), REPORT_TYPE)
         RETURN_NAMES = ("index", "info", *(output_name(i) for i in range(SLOTS)), "report")
         OUTPUT_IS_LIST = (True,) * (SLOTS + 3)
+        OUTPUT_TOOLTIPS = (
+            "The numbers of the items that are left, from 0: all, unless some were dropped.",
+            "For each item that is left: backend, elapsed_s, attempts, cached.",
+            *("A result of the chosen workflow, which says what it is." for _ in range(SLOTS)),
+            "How many items came, and which of them failed: for Merge, which finds it by itself.",
+        )
 
         @classmethod
         def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
@@ -72,7 +78,10 @@ def build(host: Host) -> type:
                 "required": {
                     "workflow": (workflows, {"tooltip": "The workflow of the library to run."}),
                     "backend": (backends, {"default": AUTO, "tooltip": "auto, a backend, or all with a tag."}),
-                    "parameters": ("STRING", {"default": "{}", "multiline": True}),
+                    "parameters": (
+                        "STRING",
+                        {"default": "{}", "multiline": True, "tooltip": "Values by name, as JSON."},
+                    ),
                 },
                 "optional": {
                     **slots,
@@ -80,7 +89,7 @@ def build(host: Host) -> type:
                         ["fail", "drop", "ask"],
                         {"tooltip": "What to do when every attempt failed: fail, drop the item, or ask you."},
                     ),
-                    "attempts": ("INT", {"default": 3, "min": 1, "max": 20}),
+                    "attempts": ("INT", {"default": 3, "min": 1, "max": 20, "tooltip": "How often an item is tried."}),
                     "cache": ("BOOLEAN", {"default": True, "tooltip": "Reuse the result of the same work."}),
                 },
                 "hidden": {"prompt": "PROMPT", "dynprompt": "DYNPROMPT"},

@@ -181,6 +181,24 @@ def test_an_example_gives_the_same_where_everything_runs_on_the_master(master: M
             assert np.array_equal(one, other), (title, number)
 
 
+def test_an_image_that_an_example_made_carries_what_it_runs(master: Master) -> None:
+    name = "Enlarge only what is small"
+    workflow, prompt = json.loads(path_of(name).read_text(encoding="utf-8")), prompt_of(master, name)
+    body = {"prompt": prompt, "client_id": "tests", "extra_data": {"extra_pnginfo": {"workflow": workflow}}}
+    done = str(master.api.send("POST", "/prompt", body)["prompt_id"])
+    saved = next(key for key, one in prompt.items() if one["class_type"] == "SaveImage")
+    (image,) = master.images(done, saved)
+    request = urllib.request.Request(
+        f"{master.instance.url}/orchestrator/definitions/embedded/read",
+        data=image,
+        headers={"Content-Type": "image/png", "X-Orchestrator": "1"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.load(answer)
+    assert [(one["id"], one["standing"]) for one in found["definitions"]] == [("example-enlarge", "equal")]
+    assert found["missing"] == []
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_the_files_are_those_that_the_script_writes(master: Master, example: Any) -> None:
     written = document(example, master.api.get("/object_info"))

@@ -26,6 +26,7 @@ from tests.support.graphs import (
     levels,
     merge,
     node,
+    remote,
     save,
     seeds,
     show,
@@ -272,6 +273,7 @@ def test_a_branch_that_changes_the_number_of_items_is_refused(master: Master) ->
         ({"if": condition("b > 1", a=["i", 0])}, "no input is named 'b'"),
         ({"if": fan_out("batch")}, "needs something connected"),
         ({"if": merge()}, "Connect something to in_1"),
+        ({"if": remote("gone", in_1=["i", 0])}, "it may carry the workflow with it: import that from the file"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(master: Master, graph: Graph, told: str) -> None:
@@ -314,6 +316,26 @@ def test_a_workflow_with_branches_works_as_a_node_on_this_server(master: Master)
         remote["inputs"]["in_1"] = ["i", 0]
         done = master.run({"i": gray(10, size), "r": remote, "end": save(["r", 2])})
         assert levels(master, done, "end") == [expected]
+
+
+@pytest.mark.parametrize(
+    "class_type",
+    [
+        "OrchestratorCondition",
+        "OrchestratorFanOut",
+        "OrchestratorMerge",
+        "OrchestratorRemoteWorkflow",
+        "OrchestratorWorkflowInput",
+        "OrchestratorWorkflowOutput",
+    ],
+)
+def test_every_slot_and_widget_says_what_it_is(master: Master, class_type: str) -> None:
+    info = master.api.get(f"/object_info/{class_type}")[class_type]
+    declared = {**info["input"]["required"], **info["input"].get("optional", {})}
+    untold = [name for name, spec in declared.items() if len(spec) < 2 or not spec[1].get("tooltip")]
+    assert untold == []
+    assert len(info["output_tooltips"]) == len(info["output"])
+    assert all(info["output_tooltips"])
 
 
 # --- several values, names, and what is cached

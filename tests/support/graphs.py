@@ -64,7 +64,7 @@ def merge(mode: str = "list", sizes: str = "error", **inputs: Any) -> Node:
 def remote(workflow: str, **inputs: Any) -> Node:
     """Return a Remote Workflow that does its work anew each time."""
     given = {"workflow": workflow, "backend": "auto", "parameters": "{}", "cache": False}
-    return node("OrchestratorRemoteWorkflow", **given, **inputs)
+    return node("OrchestratorRemoteWorkflow", **{**given, **inputs})
 
 
 def save(source: Source) -> Node:
