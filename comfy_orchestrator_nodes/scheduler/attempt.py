@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ..backend.agent_carriers import carriers_of
 from ..backend.answers import Place
 from ..backend.peer import Farm, Inbox, Peer
-from ..domain import Attempt, AttemptStatus, Cause, Definition, Failure, FileRef, Job, Value
+from ..domain import BLOB_MEDIA_TYPE, Attempt, AttemptStatus, Cause, Definition, Failure, FileRef, Job, Value
 from ..errors import (
     BackendError,
     BackendRefused,
@@ -331,7 +331,10 @@ class AttemptExecutor:
         self, peer: Peer, job: Job, attempt: Attempt, prepared: _Prepared, follower: Follower, feed: Feed
     ) -> None:
         traffic = prepared.traffic
-        collected = Collected(peer, job, attempt, prepared.lowered.collectors, prepared.losses, traffic, follower)
+        took_blobs = any(ref.media_type == BLOB_MEDIA_TYPE for ref in prepared.files)
+        collected = Collected(
+            peer, job, attempt, prepared.lowered.collectors, prepared.losses, traffic, follower, took_blobs
+        )
         try:
             outputs = await self._collection.outputs(collected)
         except StoreError:

@@ -34,6 +34,8 @@ class Collected:
     """Output name to what may have been lost of it, in words."""
     traffic: Traffic
     follower: Follower
+    took_blobs: bool
+    """Whether its agent keeps what the attempt took."""
 
 
 class Collection:
@@ -67,11 +69,12 @@ class Collection:
 
     def let_go(self, done: Collected) -> None:
         """Let the agent delete what the attempt took and made when it needs the room, but for what has to stay."""
-        blobs = [one for one in done.collectors.values() if one.is_blob]
-        if blobs and not any(one.output in done.job.spec.may_stay for one in blobs):
-            self._transfer.let_go(done.peer, (done.attempt.id, done.job.id))
-        elif blobs:
-            self._transfer.let_go(done.peer, (done.job.id,))
+        made = [one.output for one in done.collectors.values() if one.is_blob]
+        owners = [done.job.id] if done.took_blobs else []
+        if made and not any(name in done.job.spec.may_stay for name in made):
+            owners.append(done.attempt.id)
+        if owners:
+            self._transfer.let_go(done.peer, owners)
 
     async def _shown(self, done: Collected) -> Mapping[str, NodeOutput]:
         """Return what the collectors' nodes showed: from the socket if it told all, else from the history."""

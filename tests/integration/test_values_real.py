@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.master import Master
-from tools.devtools.instances import Farm
+from tests.support.proxy import Act, Fault, Part, Where, proxy_before
+from tools.devtools.instances import Farm, Instance
 
 pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
 
@@ -174,3 +177,186 @@ def test_a_chain_on_one_backend_moves_nothing_between_its_steps(master: Master) 
     assert (first, second) == ((0, 0), (0, 0))
     assert third[0] == 0
     assert size < third[1] < size + 1000
+
+
+def test_a_value_that_two_jobs_take_is_sent_once(master: Master) -> None:
+    tell = telling(master, "IMAGE")
+    graph = {"here": make("IMAGE", 21, 256), "1": remote(tell, in_1=["here", 0]), "2": remote(tell, in_1=["here", 0])}
+    for number in ("1", "2"):
+        graph[f"told {number}"] = {"class_type": "PreviewAny", "inputs": {"source": [number, 2]}}
+    sent = [moved(job)[0] for job in master.jobs(master.run(graph))]
+    assert sorted(sent) == [0, max(sent)]
+    assert max(sent) > 2 * 256 * 256 * 3 * 4
+
+
+def test_one_list_runs_on_both_kinds_and_tells_what_each_lost(master: Master) -> None:
+    brighten = brightening(master)
+    graph: dict[str, Any] = {
+        "here": make("IMAGE", 5),
+        "items": {"class_type": "OrchestratorFanOut", "inputs": {"source": "batch", "value": ["here", 0]}},
+        "exact": remote(brighten, AGENT, in_1=["items", 0]),
+        "rounded": remote(brighten, PLAIN, in_1=["items", 0]),
+        "by hand": {"class_type": "OrchestratorTestBrighten", "inputs": {"image": ["items", 0], "by": 0.0003}},
+        "wanted": digest(["by hand", 0]),
+        "agent": digest(["exact", 2]),
+        "plain": digest(["rounded", 2]),
+    }
+    done = master.run(graph)
+    assert digests(master, done, "agent") == digests(master, done, "wanted")
+    assert digests(master, done, "plain") != digests(master, done, "wanted")
+    shown = master.wait(done)["outputs"]
+    assert [(info["lossless"], info["loss"]) for info in shown["exact"]["orchestrator"]] == [(True, "")] * 2
+    for info in shown["rounded"]["orchestrator"]:
+        assert not info["lossless"]
+        assert "came as 8 bits a channel" in info["loss"]
+        assert "its input 'image': it was rounded to 8 bits" in info["loss"]
+
+
+def test_what_eight_bits_hold_is_not_called_lost_on_its_way_to_a_plain_backend(master: Master) -> None:
+    graph = {
+        "here": make("IMAGE of 8 bits", 5),
+        "rw": remote(telling(master, "IMAGE"), PLAIN, in_1=["here", 0]),
+        "wanted": digest(["here", 0]),
+        "told": {"class_type": "PreviewAny", "inputs": {"source": ["rw", 2]}},
+    }
+    done = master.run(graph)
+    assert master.wait(done)["outputs"]["told"]["text"] == digests(master, done, "wanted")
+    (job,) = master.jobs(done)
+    assert job["outputs"]["digest"]["loss"] == ""
+
+
+def test_conditioning_is_refused_for_a_plain_backend_in_words(master: Master) -> None:
+    graph = {
+        "here": make("CONDITIONING", 1),
+        "rw": remote(telling(master, "CONDITIONING"), PLAIN, in_1=["here", 0]),
+        "told": {"class_type": "PreviewAny", "inputs": {"source": ["rw", 2]}},
+    }
+    entry = master.wait(master.queue(graph))
+    assert "CONDITIONING cannot travel between servers that lack this pack" in str(entry["status"]["messages"][-1])
+
+
+def chain(master: Master, seed: int, then: str, on: str = AGENT) -> dict[str, Any]:
+    """Return a graph of two Remote Workflow nodes, of which the second tells the digest of what the first makes."""
+    return {
+        "made": remote(making(master, "IMAGE"), values={"seed": seed}),
+        "told": remote(then, on, in_1=["made", 2]),
+        "shown": {"class_type": "PreviewAny", "inputs": {"source": ["told", 2]}},
+        "here": make("IMAGE", seed),
+        "wanted": digest(["here", 0]),
+    }
+
+
+def changed(graph: Mapping[str, Any], **inputs: Any) -> dict[str, Any]:
+    """Return the graph with other inputs of its second node: ComfyUI runs that one again, and the first one not."""
+    node = graph["told"]
+    return {**graph, "told": {**node, "inputs": {**node["inputs"], **inputs}}}
+
+
+def told(master: Master, prompt_id: str) -> tuple[list[str], list[str]]:
+    """Return the digest that came from afar, and the right one."""
+    return list(master.wait(prompt_id)["outputs"]["shown"]["text"]), digests(master, prompt_id, "wanted")
+
+
+def test_what_stayed_on_a_backend_goes_on_to_another_one(master: Master) -> None:
+    graph = chain(master, 31, telling(master, "IMAGE"))
+    master.run(graph)
+    to_plain = master.run(changed(graph, backend=PLAIN))
+    (job,) = master.jobs(to_plain)
+    assert job["attempts"][0]["backend"] == PLAIN
+    sent, fetched = moved(job)
+    assert 0 < sent < fetched, "the value came here, and went on as 8-bit files"
+    came, wanted = told(master, master.run(changed(graph, backend="This server")))
+    assert came == wanted
+
+
+def test_a_handle_whose_backend_was_restarted_is_made_again(master: Master, comfy_farm: Farm) -> None:
+    graph = chain(master, 41, telling(master, "IMAGE"))
+    master.run(graph)
+    (agent,) = comfy_farm.with_pack(AGENT)
+    agent.kill()
+    comfy_farm.with_pack(AGENT)
+    master.wait_online(AGENT)
+    # The first node is not run again: ComfyUI still has its handle.
+    done = master.run(changed(graph, attempts=4))
+    assert told(master, done)[0] == told(master, done)[1]
+    (job,) = master.jobs(done)
+    assert job["definition"].startswith("tell")
+
+
+def test_a_value_that_its_agent_deleted_is_made_again(master: Master, comfy_farm: Farm) -> None:
+    graph = chain(master, 51, telling(master, "IMAGE"))
+    maker, taker = master.jobs(master.run(graph))
+    (agent,) = comfy_farm.with_pack(AGENT)
+    delete(agent, maker["outputs"]["made"]["files"][0]["sha256"], maker["attempts"][0]["id"], taker["id"])
+    done = master.run(changed(graph, attempts=4))
+    assert told(master, done)[0] == told(master, done)[1]
+
+
+def delete(agent: Instance, sha256: str, *owners: str) -> None:
+    """Delete a value on its backend as if there were no room for it."""
+    blobs = f"{agent.url}/orchestrator/agent/blobs"
+    headers = {"X-Orchestrator": "1", "Content-Type": "application/json"}
+    for owner in (*owners, "a prompt"):
+        body = json.dumps({"owner": owner}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{blobs}/release", body, headers), timeout=10).close()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{blobs}/{sha256}", headers=headers, method="DELETE"), timeout=10
+    ).close()
+
+
+def test_a_restart_of_the_master_finds_what_stayed_on_the_backends(master: Master, comfy_farm: Farm) -> None:
+    graph = chain(master, 61, telling(master, "IMAGE"))
+    graph["made"]["inputs"]["cache"] = True
+    master.run(graph)
+    master.instance.kill()
+    comfy_farm.with_pack("values-master")
+    master.api.wait("the orchestrator", master.api.is_ready)
+    master.wait_online(AGENT)
+    done = master.run(graph)
+    assert told(master, done)[0] == told(master, done)[1]
+    made, tell = master.jobs(done)
+    assert made["attempts"] == [], "its result is in the cache, and was found where it stayed"
+    assert moved(tell) == (0, 0)
+
+
+def test_a_wrong_token_is_told_and_the_backend_serves_as_a_plain_one(master: Master) -> None:
+    path = f"/orchestrator/backends/{backend(master, AGENT)['id']}"
+    master.api.send("PATCH", path, {"credentials": {"agent_token": "wrong"}})
+    try:
+        master.wait_online(AGENT)
+        shown = backend(master, AGENT)
+        assert shown["credentials"]["has_agent_token"]
+        assert not shown["capabilities"]["agent"]["trusted"]
+        assert "refuses the token" in shown["capabilities"]["agent"]["problem"]
+        graph = {"rw": remote(making(master, "IMAGE"), values={"seed": 71}), "came": digest(["rw", 2])}
+        (job,) = master.jobs(master.run(graph))
+        assert job["outputs"]["made"]["files"][0]["media_type"] == "image/png"
+    finally:
+        master.api.send("PATCH", path, {"credentials": {}})
+    master.until(lambda: (backend(master, AGENT)["capabilities"] or {}).get("agent", {}).get("trusted"))
+
+
+@pytest.mark.parametrize("act", [Act.CUT, Act.GARBLE])
+async def test_a_value_that_is_cut_or_damaged_on_its_way_arrives_whole(
+    master: Master, comfy_farm: Farm, act: Act
+) -> None:
+    (agent,) = comfy_farm.with_pack(AGENT)
+    async with proxy_before(agent.url) as proxy:
+        name = f"behind a proxy that will {act.value}"
+        seed = 81 if act is Act.CUT else 82
+        body = {"name": name, "base_url": proxy.url}
+        added = await asyncio.to_thread(master.api.send, "POST", "/orchestrator/backends", body)
+        try:
+            await asyncio.to_thread(master.wait_online, name)
+            graph = chain(master, seed, telling(master, "IMAGE"), name)
+            graph["made"]["inputs"]["backend"] = name
+            maker, _ = master.jobs(await asyncio.to_thread(master.run, graph))
+            sha256 = maker["outputs"]["made"]["files"][0]["sha256"]
+            proxy.fail("GET", f"/orchestrator/agent/blobs/{sha256}", Fault(Part.ANSWER, Where.IN_BODY, act))
+            graph["came"] = digest(["made", 2])
+            done = await asyncio.to_thread(master.run, graph)
+            assert digests(master, done, "came") == digests(master, done, "wanted")
+            fetches = [seen for seen in proxy.exchanges if seen == f"GET /orchestrator/agent/blobs/{sha256}"]
+            assert len(fetches) == 2
+        finally:
+            await asyncio.to_thread(master.api.send, "DELETE", f"/orchestrator/backends/{added['id']}", {})
