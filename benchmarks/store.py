@@ -1,8 +1,8 @@
 """What storing a job's life costs: four guarded transactions with their events, against bare sqlite3.
 
 The floor writes the same rows with hand-written statements on a thread of its own, one trip for each transaction; both
-take turns, job by job. The other figures are taken from the 2,000 jobs that this leaves behind, and from files of one
-1024 x 1024 float32 image.
+take turns, job by job. The other figures are taken from the 2,000 jobs that this leaves behind, multiplied to 20,000,
+and from files of one 1024 x 1024 float32 image.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from comfy_orchestrator_nodes.domain import (
     RunStatus,
     Value,
 )
+from comfy_orchestrator_nodes.orchestrator.history import BATCH
 from comfy_orchestrator_nodes.store import codec
 from comfy_orchestrator_nodes.store.artifacts import ArtifactStore
 from comfy_orchestrator_nodes.store.database import Database
+from comfy_orchestrator_nodes.store.history import HistoryRepository
 from comfy_orchestrator_nodes.store.jobs import JobChange, JobFilter, JobRepository
+from comfy_orchestrator_nodes.store.runs import RunRepository
 from comfy_orchestrator_nodes.store.schema import SCHEMA_FILE
 from tools.devtools.bench import Result
 from tools.devtools.instances import Farm
@@ -51,7 +54,9 @@ async def run(farm: Farm) -> Result:
         database = await Database.open(Path(folder) / "store.sqlite3")
         try:
             lives, floors = await measure_lives(JobRepository(database), Path(folder) / "floor.sqlite3")
-            lists = await measure_lists(JobRepository(database))
+            await multiply(database)
+            lists = await measure_lists(database)
+            lists |= await measure_pruning(database)
         finally:
             await database.close()
         images, image_floors = await asyncio.to_thread(measure_images, Path(folder))
@@ -154,12 +159,61 @@ def floor_step(connection: sqlite3.Connection, name: str, spec: str, step: int) 
     connection.execute("COMMIT")
 
 
-async def measure_lists(jobs: JobRepository) -> dict[str, float]:
+async def multiply(database: Database) -> None:
+    """Make ten jobs of each, with their attempts and events, in runs of a hundred, one in fifty failed."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        times = "WITH RECURSIVE times (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM times WHERE i < 9) "
+        connection.execute(
+            "WITH RECURSIVE runs (i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM runs WHERE i < 199) "
+            "INSERT INTO run (id, status, title, created_at, ended_at) "
+            "SELECT 'run-' || i, 'succeeded', '', i, i FROM runs"
+        )
+        connection.execute(
+            f"{times} INSERT INTO job (id, run_id, key, definition_id, status, spec, item_index, outputs, created_at, "
+            "ended_at, failure) SELECT id || '-' || i, 'run-' || ((number * 10 + i) / 100 % 200), key, definition_id, "
+            "iif(number % 50, status, 'failed'), spec, item_index, outputs, created_at, number * 10 + i, "
+            'iif(number % 50, NULL, \'{"cause":"stalled","message":"It hung."}\') FROM job, times'
+        )
+        connection.execute(
+            f"{times} INSERT INTO attempt SELECT job_id || '-' || i || '/' || number, job_id || '-' || i, number, "
+            "'cellar', prompt_id || '/' || i, status, charged, failure, created_at, started_at, ended_at, "
+            "uploaded_bytes, downloaded_bytes FROM attempt, times"
+        )
+        connection.execute(
+            f"{times} INSERT INTO event (job_id, sequence, at, kind, attempt_id, details) "
+            "SELECT job_id || '-' || i, sequence, at, kind, attempt_id, details FROM event, times"
+        )
+
+    await database.write(work)
+
+
+async def measure_pruning(database: Database) -> dict[str, float]:
+    """Return the milliseconds that one transaction takes that deletes old jobs: no write waits for longer."""
+    history = HistoryRepository(database)
+    before = await history.threshold(before=0.0, keep=1000)
+    times = [await timed(lambda: history.prune(before, limit=BATCH)) for _ in range(20)]
+    return {"prune_of_200_ms": statistics.median(times) * 1e3}
+
+
+async def measure_lists(database: Database) -> dict[str, float]:
     """Return the milliseconds that reading takes."""
+    jobs, runs = JobRepository(database), RunRepository(database)
+    page = await jobs.list(limit=100)
+    for _ in range(100):
+        page = await jobs.list(limit=100, before=page.next)
+    names = [run.id for run in await runs.list(limit=100)]
     reads: dict[str, Callable[[], Awaitable[object]]] = {
         "one_job_ms": lambda: jobs.get("job-5"),
         "page_of_100_ms": lambda: jobs.list(limit=100),
-        "page_of_a_backend_ms": lambda: jobs.list(JobFilter(backend_id="attic"), limit=100),
+        "page_after_10_000_jobs_ms": lambda: jobs.list(limit=100, before=page.next),
+        "page_of_failed_ms": lambda: jobs.list(JobFilter((JobStatus.FAILED,)), limit=100),
+        "page_of_a_backend_ms": lambda: jobs.list(JobFilter(backend_id="cellar"), limit=100),
+        "page_of_a_definition_ms": lambda: jobs.list(JobFilter(definition_id="bench"), limit=100),
+        "page_of_a_run_ms": lambda: jobs.list(JobFilter(run_id="run-7"), limit=100),
+        "page_of_a_search_ms": lambda: jobs.list(JobFilter(search="hung"), limit=100),
+        "totals_of_100_runs_ms": lambda: runs.totals(names, now=0.0),
+        "counts_ms": jobs.counts,
         "search_without_a_hit_ms": lambda: jobs.list(JobFilter(search="nowhere")),
         "unfinished_ms": jobs.unfinished,
     }

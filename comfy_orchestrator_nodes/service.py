@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import __version__
@@ -22,15 +22,20 @@ from .machine.backends import BackendHealth, JobFaulted
 from .orchestrator.backends import BackendRegistry
 from .orchestrator.documents import Documents
 from .orchestrator.exchange import Exchange
+from .orchestrator.history import HistoryKeeper
 from .orchestrator.inputs import InputFiles, Locate
 from .orchestrator.jobs import Orchestrator
 from .orchestrator.library import Library
+from .orchestrator.making import JobMaker
+from .orchestrator.order import Order
+from .orchestrator.preferences import PreferenceBook, Preferences
 from .orchestrator.snapshot import Publisher
 from .orchestrator.thumbnails import Thumbnails
 from .placement import Estimates
 from .scheduler.attempt import AttemptExecutor
 from .scheduler.backlog import PLACEMENT_WAIT_S, Backlog
 from .scheduler.core import DECISION_LIMIT_S, Scheduler
+from .scheduler.eligibility import Eligibility
 from .scheduler.follow import Patience
 from .scheduler.occupancy import Occupancy
 from .scheduler.qualify import Qualifier
@@ -43,6 +48,7 @@ from .store.backends import BackendRepository
 from .store.database import Database
 from .store.definitions import DefinitionRepository
 from .store.events import EventRepository
+from .store.history import HistoryRepository
 from .store.holdings import HoldingRepository
 from .store.jobs import JobRepository
 from .store.results import ResultCache
@@ -69,7 +75,7 @@ def new_uuid() -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may tune. Times in seconds, sizes in bytes."""
+    """With what a master is opened. Times in seconds, sizes in bytes. What the user sets then overrides some of it."""
 
     artifact_limit_bytes: int = DEFAULT_LIMIT_BYTES
     placement_wait_s: float = PLACEMENT_WAIT_S
@@ -78,12 +84,23 @@ class Settings:
     probes: ProbeTimes = field(default_factory=ProbeTimes)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
+    def defaults(self) -> Preferences:
+        """Return what holds where the user set nothing."""
+        return Preferences(
+            decision_limit_s=self.decision_limit_s,
+            placement_wait_s=self.placement_wait_s,
+            stall_limit_s=self.patience.stall_s,
+            artifact_limit_bytes=self.artifact_limit_bytes,
+        )
+
 
 @dataclass(frozen=True)
 class Service:
     """A running master. Everything in it lives on the loop it was opened on, except ``artifacts`` and ``publisher``."""
 
     orchestrator: Orchestrator
+    order: Order
+    preferences: PreferenceBook
     registry: BackendRegistry
     library: Library
     documents: Documents
@@ -161,9 +178,11 @@ class _Parts:
     ) -> None:
         self._clock = clock
         self._timeouts = settings.timeouts
+        self._artifacts = artifacts
         self._backends_changed = backends_changed
         jobs, attempts = JobRepository(database), AttemptRepository(database)
         self._settings = SettingRepository(database)
+        self.preferences = PreferenceBook(self._settings, settings.defaults(), changed=self._tune)
         self.farm = Farm(self._open_peer)
         self.health = HealthMonitor(
             self._probe, clock=clock, changed=self._health_changed, name_of=self.farm.name, times=settings.probes
@@ -173,19 +192,21 @@ class _Parts:
             DefinitionRepository(database), jobs, publisher, clock=clock, removed=self.thumbnails.remove
         )
         documents = Documents(self.farm)
+        self.history = HistoryKeeper(HistoryRepository(database), lambda: self.preferences.current, clock=clock)
         self.qualifier = Qualifier(self.farm, self._definition, clock=clock, changed=self._wake)
         self.whereabouts = Whereabouts(artifacts, self.farm, HoldingRepository(database))
         self.transfer = transfer = Transfer(artifacts, self.whereabouts)
         self.occupancy = Occupancy(self.farm, Estimates(), health=self.health.of, clock=clock)
+        eligibility = Eligibility(self.farm, self.qualifier, health=self.health.of)
         self.backlog = Backlog(
             self.farm,
             self.qualifier,
             transfer,
             self.occupancy,
-            health=self.health.of,
+            eligibility,
             clock=clock,
             new_id=new_uuid,
-            placement_wait_s=settings.placement_wait_s,
+            placement_wait_s=lambda: self.preferences.current.placement_wait_s,
         )
         self.executor = executor = AttemptExecutor(
             self.farm,
@@ -196,7 +217,7 @@ class _Parts:
             released=self.backlog.release,
             publish=self._publish,
             clock=clock,
-            patience=settings.patience,
+            patience=lambda: replace(settings.patience, stall_s=self.preferences.current.stall_limit_s),
         )
         self.scheduler = Scheduler(
             jobs,
@@ -204,18 +225,24 @@ class _Parts:
             self.backlog,
             clock=clock,
             publish=self._publish,
-            decision_limit_s=settings.decision_limit_s,
+            decision_limit_s=lambda: self.preferences.current.decision_limit_s,
         )
         self.orchestrator = Orchestrator(
             scheduler=self.scheduler,
             backlog=self.backlog,
+            eligibility=eligibility,
             jobs=jobs,
             attempts=attempts,
             runs=RunRepository(database),
             results=ResultCache(database, artifacts, elsewhere=self.whereabouts.is_elsewhere),
             artifacts=artifacts,
-            definition=self._definition,
-            input_files=InputFiles(artifacts, self.farm, locate),
+            maker=JobMaker(
+                self._definition,
+                InputFiles(artifacts, self.farm, locate),
+                lambda: self.preferences.current,
+                clock=clock,
+                new_id=new_uuid,
+            ),
             whereabouts=self.whereabouts,
             clock=clock,
             new_id=new_uuid,
@@ -232,6 +259,8 @@ class _Parts:
         )
         self.service = Service(
             orchestrator=self.orchestrator,
+            order=Order(self.scheduler, self.backlog),
+            preferences=self.preferences,
             registry=self.registry,
             library=self.library,
             documents=documents,
@@ -252,6 +281,7 @@ class _Parts:
         self._saver: asyncio.Task[None] | None = None
 
     async def start(self, local: Backend) -> None:
+        await self.preferences.start()
         await self._restore_estimates()
         await self.library.start()
         await self.thumbnails.start()
@@ -260,12 +290,14 @@ class _Parts:
         await self.whereabouts.start()
         self.backlog.start(self.scheduler.feed_or_abandon)
         await self.orchestrator.start()
+        self.history.start()
         self._saver = asyncio.create_task(self._save_estimates_regularly(), name="save estimates")
 
     async def stop(self) -> None:
         if self._saver is not None:
             self._saver.cancel()
             await asyncio.gather(self._saver, return_exceptions=True)
+        await self.history.close()
         await self.thumbnails.close()
         await self.backlog.close()
         await self.scheduler.close()
@@ -322,6 +354,13 @@ class _Parts:
     def _wake_and_tell(self) -> None:
         self._wake()
         self._backends_changed()
+
+    def _tune(self, preferences: Preferences) -> None:
+        """Let what is not asked for at each use follow the preferences."""
+        if self._artifacts.usage().limit_bytes != preferences.artifact_limit_bytes:
+            self._artifacts.set_limit(preferences.artifact_limit_bytes)
+        self._wake()
+        self.history.look_soon()
 
     async def _restore_estimates(self) -> None:
         stored = await self._settings.get(ESTIMATES_KEY)

@@ -164,6 +164,7 @@ class HealthView(View):
     last_error: str
     last_seen_at: float | None
     suspended_until: float | None
+    draining: bool = Field(description="Whether it gets no new jobs, while those it has go on.")
     queue_remaining: int = Field(description="Prompts in its queue, ours included.")
     in_flight: int = Field(description="Prompts of ours being followed there.")
 
@@ -267,6 +268,7 @@ def _health_fields(state: BackendState) -> dict[str, Any]:
         "last_error": health.last_error,
         "last_seen_at": health.last_seen_at,
         "suspended_until": health.suspended_until,
+        "draining": state.backend.draining,
         "queue_remaining": state.queue_remaining,
         "in_flight": state.in_flight,
     }

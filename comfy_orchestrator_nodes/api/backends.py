@@ -84,6 +84,16 @@ async def probe_backend(call: Call, backend_id: str) -> ProbeView:
     return ProbeView(answered=problem is None, backend=BackendView.of(registry.get(backend_id)), problem=problem)
 
 
+async def drain_backend(call: Call, backend_id: str) -> BackendView:
+    """Give a backend no new jobs; those that it has go on. It stays so, also over restarts, until it is resumed."""
+    return BackendView.of(await call.service.registry.drain(backend_id, draining=True))
+
+
+async def resume_backend(call: Call, backend_id: str) -> BackendView:
+    """Give a backend that was drained jobs again."""
+    return BackendView.of(await call.service.registry.drain(backend_id, draining=False))
+
+
 async def free_backend(call: Call, backend_id: str) -> Done:
     """Ask a backend to unload its models and drop its caches once it is idle."""
     await call.service.registry.peer(backend_id).client.free()
@@ -157,6 +167,8 @@ ROUTES = (
     Route("PATCH", "/backends/{backend_id}", edit_backend, (InvalidRequest, NotFound, Conflict)),
     Route("DELETE", "/backends/{backend_id}", remove_backend, (NotFound, Conflict)),
     Route("POST", "/backends/{backend_id}/probe", probe_backend, (NotFound,)),
+    Route("POST", "/backends/{backend_id}/drain", drain_backend, (NotFound,)),
+    Route("POST", "/backends/{backend_id}/resume", resume_backend, (NotFound,)),
     Route("POST", "/backends/{backend_id}/free", free_backend, (NotFound, BackendError)),
     Route("POST", "/backends/{backend_id}/interrupt", interrupt_backend, (NotFound,)),
     Route("GET", "/backends/{backend_id}/node-classes", list_node_classes, (NotFound, BackendError)),

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt
 
-from ..domain import Definition, Output, Parameter
+from ..domain import Definition, Knobs, Output, Parameter
 from ..orchestrator.choices import Choice
 from ..workflow.fragments import Refusal
 from ..workflow.inspect import Inspection
 from .backend_schemas import Name, Notes, Tags
+from .knob_schemas import Attempts, OnFailure, Prefer, TimeLimit
 from .schemas import Body, Problem, Query, View, Visible
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
@@ -89,12 +90,27 @@ class VersionBody(ContentBody):
     tags: Tags | None = None
 
 
+class KnobsBody(Body):
+    """How the definition's jobs are run where whoever asks for one does not say. What is null the settings decide."""
+
+    on_failure: OnFailure | None = None
+    attempts: Attempts | None = None
+    time_limit_s: TimeLimit | None = None
+    cache: StrictBool | None = Field(default=None, description="Whether an equal job's result or run may be shared.")
+    prefer: Prefer | None = None
+
+    def to_domain(self) -> Knobs:
+        """Return them as the domain has them."""
+        return Knobs(self.on_failure, self.attempts, self.time_limit_s, self.cache, self.prefer)
+
+
 class DescriptionBody(Body):
-    """What a definition is called. What is left out stays."""
+    """What a definition is called and how it is run. What is left out stays; ``knobs`` are replaced as a whole."""
 
     name: Name | None = None
     description: Notes | None = None
     tags: Tags | None = None
+    knobs: KnobsBody | None = None
 
 
 class RollBackBody(Body):
@@ -158,6 +174,21 @@ class ParameterView(View):
         return cls(**{**vars(parameter), "choices": choices})
 
 
+class KnobsView(View):
+    """How the definition's jobs are run where whoever asks for one does not say; what is null the settings decide."""
+
+    on_failure: str | None
+    attempts: int | None
+    time_limit_s: float | None
+    cache: bool | None
+    prefer: list[str] | None
+
+    @classmethod
+    def of(cls, knobs: Knobs) -> KnobsView:
+        """Return knobs as they are shown."""
+        return cls(**{**vars(knobs), "prefer": None if knobs.prefer is None else list(knobs.prefer)})
+
+
 class OutputView(View):
     """One exposed output."""
 
@@ -182,6 +213,7 @@ class DefinitionSummary(View):
     tags: list[str]
     parameters: list[ParameterView]
     outputs: list[OutputView]
+    knobs: KnobsView
     content_hash: str = Field(description="Of all that decides a result.")
     created_at: float
 
@@ -309,6 +341,7 @@ def _summary(definition: Definition) -> dict[str, Any]:
         "tags": list(definition.tags),
         "parameters": [ParameterView.of(p) for p in definition.parameters],
         "outputs": [OutputView.of(o) for o in definition.outputs],
+        "knobs": KnobsView.of(definition.knobs),
         "content_hash": definition.content_hash,
         "created_at": definition.created_at,
     }

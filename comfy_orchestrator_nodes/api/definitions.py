@@ -74,9 +74,10 @@ async def save_definition(call: Call, definition_id: str, body: VersionBody) -> 
 
 
 async def describe_definition(call: Call, definition_id: str, body: DescriptionBody) -> DefinitionSummary:
-    """Change a definition's name, description or tags. Its id and its versions stay."""
+    """Change a definition's name, description, tags or knobs. Its id and its versions stay."""
+    knobs = body.knobs.to_domain() if body.knobs is not None else None
     stored = await call.service.library.describe(
-        definition_id, name=body.name, description=body.description, tags=body.tags
+        definition_id, name=body.name, description=body.description, tags=body.tags, knobs=knobs
     )
     return DefinitionSummary.of(stored)
 

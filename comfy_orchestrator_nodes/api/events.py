@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import NotFound
+from ..orchestrator.preferences import shown
 from ..scheduler.updates import JobChanged, JobPreviewed, JobProgressed, JobUpdate
 from ..service import Service
 from .backend_schemas import BackendView
@@ -70,6 +71,7 @@ class BrowserEvents:
         self._previews: dict[str, JobPreviewed] = {}
         self._backends_changed = False
         self._library_changed = False
+        self._settings_changed = False
         self._watches: dict[str, _Watch] = {}
         self._claims: dict[str, set[str]] = {}
         """Live job to the clients that submitted it."""
@@ -79,21 +81,24 @@ class BrowserEvents:
         """Run to the client that queued it, as far as somebody needed to know."""
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = float("-inf")
-        self._unsubscribe: Callable[[], None] | None = None
+        self._unsubscribe: list[Callable[[], None]] = []
         self._lookups: dict[str, asyncio.Task[None]] = {}
 
     def attach(self, service: Service) -> None:
         """Begin to tell what happens in a service."""
         self._service = service
-        self._unsubscribe = service.orchestrator.subscribe(self)
+        self._unsubscribe = [
+            service.orchestrator.subscribe(self),
+            service.preferences.subscribe(lambda _: self.settings_changed()),
+        ]
         # What changed while the service was being opened could not be told yet.
         self.backends_changed()
 
     async def detach(self) -> None:
         """Tell nothing more."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-        self._service, self._unsubscribe = None, None
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        self._service, self._unsubscribe = None, []
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -110,6 +115,11 @@ class BrowserEvents:
     def library_changed(self) -> None:
         """Tell soon that a definition was stored, renamed or deleted. Fits ``Publisher``."""
         self._library_changed = True
+        self._tick_soon()
+
+    def settings_changed(self) -> None:
+        """Tell soon that a setting was changed."""
+        self._settings_changed = True
         self._tick_soon()
 
     def watch(self, client_id: str, *job_ids: str, everything: bool = False) -> None:
@@ -200,6 +210,7 @@ class BrowserEvents:
         self._send_previews()
         self._send_backends()
         self._send_library()
+        self._send_settings()
 
     def _tell(self, event: str, data: dict[str, Any]) -> None:
         """Send to every listening tab, and to no other: ComfyUI's front end warns of messages that nobody handles."""
@@ -264,6 +275,12 @@ class BrowserEvents:
         self._library_changed = False
         definitions = self._service.publisher.current.definitions.values()
         self._tell("orchestrator.library", {"versions": {one.id: one.version for one in definitions}})
+
+    def _send_settings(self) -> None:
+        if not self._settings_changed or self._service is None:
+            return
+        self._settings_changed = False
+        self._tell("orchestrator.settings", {"settings": shown(self._service.preferences.current)})
 
 
 def _described(change: JobChanged) -> dict[str, Any]:

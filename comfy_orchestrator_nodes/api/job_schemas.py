@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationError
+from pydantic import Field, StrictBool, StrictInt, ValidationError
 
-from ..domain import Attempt, AttemptStatus, Cause, Decision, Failure, Job, JobEvent, JobStatus, Json, Value
+from ..domain import Attempt, AttemptStatus, Cause, Decision, Failure, Job, JobEvent, JobSpec, JobStatus, Json, Value
 from ..orchestrator.jobs import Request
+from .knob_schemas import Attempts, OnFailure, Prefer, Selector, TimeLimit
 from .schemas import Body, Query, View, malformed
 from .value_schemas import FileBody, FileView
 
@@ -21,7 +22,7 @@ MAX_WAIT_S = 60.0
 MAX_FILES = 4096
 
 Id = Annotated[str, Field(max_length=200)]
-Selector = Annotated[str, Field(min_length=1, max_length=200)]
+Priority = Annotated[StrictInt, Field(ge=-1000, le=1000, description="A level outweighs an hour of waiting.")]
 
 
 class ValueBody(Body):
@@ -51,20 +52,24 @@ class JobBody(Body):
     outputs: Annotated[list[str], Field(max_length=1000)] | None = Field(
         default=None, description="Which outputs are wanted; all if null."
     )
-    backend: Selector = Field(default="auto", description="auto, a backend's id or name, or tag:NAME.")
+    backend: Selector = Field(
+        default="auto",
+        description="auto, a backend's id or name, or tag:NAME; with prefer: before it only a wish.",
+    )
+    prefer: Prefer | None = Field(default=None, description="null: as the definition says. So are the next four.")
     excluded_backends: Annotated[list[str], Field(max_length=1000)] = Field(default_factory=list)
     fidelity: Literal["any", "exact"] = "any"
-    attempts: Annotated[StrictInt, Field(ge=1, le=100)] = 3
-    on_failure: Literal["fail", "drop", "ask"] = "fail"
-    priority: Annotated[StrictInt, Field(ge=-1000, le=1000)] = 0
-    cache: StrictBool = Field(default=True, description="Whether an equal job's result or run may be shared.")
-    time_limit_s: Annotated[StrictFloat, Field(gt=0, le=30 * 86400)] | None = None
+    attempts: Attempts | None = None
+    on_failure: OnFailure | None = None
+    cache: StrictBool | None = Field(default=None, description="Whether an equal job's result or run may be shared.")
+    time_limit_s: TimeLimit | None = None
+    priority: Priority = 0
     client_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The socket (ComfyUI's clientId) that gets the previews."
     )
 
-    def to_request(self) -> Request:
-        """Return it as the verb takes it.
+    def to_request(self, owner: str | None) -> Request:
+        """Return it as the verb takes it, in the name of a user.
 
         Raises:
             MalformedRequest: a reference to stored files is malformed.
@@ -75,6 +80,7 @@ class JobBody(Body):
             definition_version=self.version,
             outputs=None if self.outputs is None else tuple(self.outputs),
             selector=self.backend,
+            prefer=self.prefer,
             excluded_backends=tuple(self.excluded_backends),
             fidelity=self.fidelity,
             max_attempts=self.attempts,
@@ -82,7 +88,35 @@ class JobBody(Body):
             priority=self.priority,
             use_cache=self.cache,
             time_limit_s=self.time_limit_s,
+            owner=owner,
         )
+
+
+class RetryBody(Body):
+    """Where the work is to be run again."""
+
+    elsewhere: StrictBool = Field(default=False, description="On none of the backends that had it.")
+
+
+class PriorityBody(Body):
+    """How urgent a job is."""
+
+    priority: Priority
+
+
+class MoveBody(Body):
+    """Which place a waiting job takes."""
+
+    before: Id | None = Field(default=None, description="The waiting job it goes before; null: before all of them.")
+
+
+class CancelBody(Body):
+    """Which of the jobs under way are to be cancelled: those that fit all that is said; all if nothing is."""
+
+    status: Annotated[list[JobStatus], Field(max_length=20)] = Field(default_factory=list)
+    run: Id | None = None
+    definition: Id | None = None
+    backend: Id | None = Field(default=None, description="Id of the backend that has it now.")
 
 
 class DecisionBody(Body):
@@ -198,6 +232,9 @@ class JobSummary(View):
     status: JobStatus
     node_id: str | None
     item_index: int
+    owner: str | None = Field(description="The user who asked for it, where ComfyUI knows several.")
+    priority: int
+    queued_at: float = Field(description="Waiting jobs are served in order of this less 3600 s a level of priority.")
     created_at: float
     ended_at: float | None
     failure: FailureView | None
@@ -208,10 +245,32 @@ class JobSummary(View):
         return cls(**summary_fields(job))
 
 
+class JobKnobsView(View):
+    """How it is run: what was asked for, else what its definition or the settings said then."""
+
+    on_failure: str
+    attempts: int
+    time_limit_s: float | None
+    cache: bool
+    prefer: list[str]
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> JobKnobsView:
+        """Return them as they are shown."""
+        return cls(
+            on_failure=spec.on_failure,
+            attempts=spec.max_attempts,
+            time_limit_s=spec.time_limit_s,
+            cache=spec.use_cache,
+            prefer=list(spec.prefer),
+        )
+
+
 class JobView(JobSummary):
     """A job with all that is known of it."""
 
     backend: str = Field(description="The asked backend: auto, an id or name, or tag:NAME.")
+    knobs: JobKnobsView
     values: dict[str, ValueView]
     outputs: dict[str, ValueView] = Field(description="Empty until it succeeded.")
     attempts: list[AttemptView]
@@ -258,38 +317,6 @@ class EventList(View):
     events: list[EventView]
 
 
-class CandidateView(View):
-    """A backend that could run the job, and when it would be done there. Seconds from now."""
-
-    backend_id: str
-    backend: str
-    completion_s: float
-    queue_s: float
-    transfer_s: float
-    switch_s: float
-    run_s: float
-    penalty_s: float
-    runs_seen: int
-    free: bool
-
-
-class RefusalView(View):
-    """A backend that cannot run the job, and why."""
-
-    backend_id: str
-    backend: str
-    reason: str
-    message: str
-
-
-class ExplanationView(View):
-    """Where a job could go, in order of preference, and why not elsewhere."""
-
-    job_id: str
-    candidates: list[CandidateView]
-    refusals: list[RefusalView]
-
-
 def summary_fields(job: Job) -> dict[str, Any]:
     """Return the fields of ``JobSummary``."""
     return {
@@ -300,6 +327,9 @@ def summary_fields(job: Job) -> dict[str, Any]:
         "status": job.status,
         "node_id": job.node_id,
         "item_index": job.item_index,
+        "owner": job.owner,
+        "priority": job.spec.priority,
+        "queued_at": job.created_at if job.queued_at is None else job.queued_at,
         "created_at": job.created_at,
         "ended_at": job.ended_at,
         "failure": FailureView.of(job.failure) if job.failure is not None else None,

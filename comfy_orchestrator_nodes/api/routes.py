@@ -18,6 +18,7 @@ from . import (
     library,
     questions,
     runs,
+    settings,
     system,
     values,
 )
@@ -55,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
     *questions.ROUTES,
     *runs.ROUTES,
     *values.ROUTES,
+    *settings.ROUTES,
 )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from pydantic import Field
 
-from ..domain import Run, RunStatus
+from ..domain import JobStatus, Run, RunStatus
 from ..errors import NotFound
 from ..store.jobs import JobFilter
+from ..store.runs import RunTotals
 from .job_schemas import JobSummary, PageQuery
 from .schemas import Query, View
 from .table import Call, Route
@@ -28,13 +30,28 @@ class RunSummary(View):
     id: str
     status: RunStatus
     title: str
+    owner: str | None = Field(description="The user who started it, where ComfyUI knows several.")
     created_at: float
     ended_at: float | None
+    jobs_total: int
+    jobs_by_status: dict[JobStatus, int] = Field(description="What there is none of is left out.")
+    busy_s: float = Field(description="How long backends ran its jobs, in all, attempts that failed included.")
 
     @classmethod
-    def of(cls, run: Run) -> RunSummary:
+    def of(cls, run: Run, totals: RunTotals | None) -> RunSummary:
         """Return a run as lists show it."""
-        return cls(id=run.id, status=run.status, title=run.title, created_at=run.created_at, ended_at=run.ended_at)
+        jobs = dict(totals.jobs) if totals is not None else {}
+        return cls(
+            id=run.id,
+            status=run.status,
+            title=run.title,
+            owner=run.owner,
+            created_at=run.created_at,
+            ended_at=run.ended_at,
+            jobs_total=sum(jobs.values()),
+            jobs_by_status=jobs,
+            busy_s=totals.busy_s if totals is not None else 0.0,
+        )
 
 
 class RunList(View):
@@ -57,14 +74,17 @@ class CancelledRunView(View):
 
 
 async def list_runs(call: Call, query: RunsQuery) -> RunList:
-    """List runs, newest first."""
-    found = await call.service.runs.list(statuses=query.status, limit=query.limit, offset=query.offset)
-    return RunList(runs=[RunSummary.of(run) for run in found])
+    """List runs, newest first, with what their jobs come to."""
+    runs = call.service.runs
+    found = await runs.list(statuses=query.status, limit=query.limit, offset=query.offset)
+    totals = await runs.totals([run.id for run in found], now=time.time())
+    return RunList(runs=[RunSummary.of(run, totals.get(run.id)) for run in found])
 
 
 async def get_run(call: Call, run_id: str, query: PageQuery) -> RunView:
     """Return a run with its jobs."""
-    run = RunSummary.of(await call.service.runs.get(run_id))
+    totals = await call.service.runs.totals([run_id], now=time.time())
+    run = RunSummary.of(await call.service.runs.get(run_id), totals.get(run_id))
     page = await call.service.jobs.list(JobFilter(run_id=run_id), limit=query.limit, before=query.cursor)
     return RunView(**vars(run), jobs=[JobSummary.of(job) for job in page.jobs], next=page.next)
 

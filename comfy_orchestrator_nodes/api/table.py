@@ -46,10 +46,14 @@ class Call:
         return self.access.service()
 
     @property
+    def user(self) -> str | None:
+        """Which of several users asks, as ComfyUI's front end says under ``--multi-user``."""
+        return self.request.headers.get("comfy-user", "").strip()[:100] or None
+
+    @property
     def by(self) -> str:
-        """Who asks, for a job's story. Under ``--multi-user`` ComfyUI's front end says which user."""
-        user = self.request.headers.get("comfy-user", "").strip()[:100]
-        return f"{user} by the API" if user else "the API"
+        """Who asks, for a job's story."""
+        return f"{self.user} by the API" if self.user else "the API"
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--output", action="append", metavar="NAME", help="only this output; may be given several times")
     run.add_argument("--version", type=_positive, help="which version (default: the latest)")
     run.add_argument("--backend", default="auto", help="auto, a backend's name or id, or tag:NAME (default: auto)")
-    run.add_argument("--attempts", type=_positive, default=3, help="how often to try (default: 3)")
+    run.add_argument("--attempts", type=_positive, help="how often to try (default: as the workflow says)")
     run.add_argument("--time-limit", type=_seconds, metavar="SECONDS", help="let it fail after this time")
     run.add_argument("--no-cache", action="store_true", help="run it even if the same was run before")
     run.add_argument("--detach", action="store_true", help="print the job's id and do not wait for it")

@@ -65,7 +65,7 @@ async def _body(arguments: argparse.Namespace, definition: dict[str, Json], mast
         "outputs": arguments.output,
         "backend": arguments.backend,
         "attempts": arguments.attempts,
-        "cache": not arguments.no_cache,
+        "cache": False if arguments.no_cache else None,
     }
     return body if arguments.time_limit is None else {**body, "time_limit_s": arguments.time_limit}
 

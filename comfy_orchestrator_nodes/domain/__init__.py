@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeAlias
 
 from .backends import LOCAL_BACKEND_ID as LOCAL_BACKEND_ID
@@ -21,6 +20,11 @@ from .backends import Capabilities as Capabilities
 from .backends import Credentials as Credentials
 from .backends import Gpu as Gpu
 from .backends import TlsOptions as TlsOptions
+from .statuses import AttemptStatus as AttemptStatus
+from .statuses import Cause as Cause
+from .statuses import Decision as Decision
+from .statuses import JobStatus as JobStatus
+from .statuses import RunStatus as RunStatus
 
 Json: TypeAlias = Any
 """A JSON value. ``Any`` because a recursive alias buys nothing at the edges where it is used."""
@@ -197,76 +201,6 @@ class Value:
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-class JobStatus(str, Enum):
-    """The life of a job; what each means is told in ``docs/states.md``, the allowed changes in ``machine.py``."""
-
-    QUEUED = "queued"
-    DISPATCHED = "dispatched"
-    RUNNING = "running"
-    LOST = "lost"
-    WAITING = "waiting"
-    CANCELLING = "cancelling"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing can happen to the job any more."""
-        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
-
-
-class AttemptStatus(str, Enum):
-    """The life of one dispatch of a job to one backend."""
-
-    SUBMITTING = "submitting"
-    """Its prompt_id is chosen and stored; the backend may or may not have it."""
-    ACCEPTED = "accepted"
-    """The backend has it in its queue."""
-    RUNNING = "running"
-    LOST = "lost"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the attempt is over."""
-        return self in (AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.CANCELLED)
-
-
-class Decision(str, Enum):
-    """What a person can answer when a job waits for one."""
-
-    RETRY = "retry"
-    """Try again, with a fresh allowance of attempts and every backend allowed."""
-    DROP = "drop"
-    """Go on without this item."""
-    FAIL = "fail"
-    """Let the job, and the node that asked for it, fail."""
-
-
-class Cause(str, Enum):
-    """Why an attempt ended without an accepted result."""
-
-    UNREACHABLE = "unreachable"
-    SUBMIT_UNANSWERED = "submit_unanswered"
-    REFUSED = "refused"
-    REJECTED = "rejected"
-    TOO_LARGE = "too_large"
-    VANISHED = "vanished"
-    OUT_OF_MEMORY = "out_of_memory"
-    EXECUTION_ERROR = "execution_error"
-    INTERRUPTED = "interrupted"
-    STALLED = "stalled"
-    BUSY = "busy"
-    """Its queue turned out to be held by a meta-graph, which may wait for us; the prompt was taken back unrun."""
-    OUTPUT_INVALID = "output_invalid"
-    CANCELLED = "cancelled"
-    NO_BACKEND = "no_backend"
-    INTERNAL = "internal"
-
-
 @dataclass(frozen=True)
 class Failure:
     """The cause of a failed attempt with what the user needs to see of it."""
@@ -370,15 +304,6 @@ class Job:
     outputs: Mapping[str, Value] = field(default_factory=dict)
     failure: Failure | None = None
     ended_at: float | None = None
-
-
-class RunStatus(str, Enum):
-    """The life of one execution of a meta-graph."""
-
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Unplaceable:
     """No backend will ever run the job as things stand, or the wait for one is over."""
 
     failure: Failure
+    reason: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,15 @@ class CancelConfirmed:
 
 
 @dataclass(frozen=True)
+class Reordered:
+    """Somebody gave the job another priority, or another place among those that wait."""
+
+    priority: int
+    queued_at: float | None
+    by: str
+
+
+@dataclass(frozen=True)
 class Decided:
     """Somebody, or the time limit, answered the question that a waiting job asked."""
 
@@ -129,6 +139,7 @@ Event: TypeAlias = (
     | CancelRequested
     | CancelConfirmed
     | Decided
+    | Reordered
 )
 
 # --- instructions: what to do about it -------------------------------------------------------------------------------
@@ -137,6 +148,11 @@ Event: TypeAlias = (
 @dataclass(frozen=True)
 class Place:
     """Put the job into the backlog, from which placement takes it."""
+
+
+@dataclass(frozen=True)
+class Reorder:
+    """Let the waiting job take its new place in the backlog, unless it was taken from there meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -186,4 +202,4 @@ class Settle:
     """The job is final: wake whoever waits for it."""
 
 
-Instruction: TypeAlias = Place | Execute | Locate | Withdraw | Disown | FreeMemory | Ask | Settle
+Instruction: TypeAlias = Place | Reorder | Execute | Locate | Withdraw | Disown | FreeMemory | Ask | Settle

@@ -29,6 +29,8 @@ from .events import (
     Locate,
     Place,
     Placed,
+    Reorder,
+    Reordered,
     Reused,
     Settle,
     Started,
@@ -38,6 +40,7 @@ from .events import (
     Vanished,
     Withdraw,
 )
+from .policy import DISOWNED, used_up
 
 STORY_LIMIT = 100
 """How many lines of its story a state keeps in memory; the store keeps all."""
@@ -78,47 +81,6 @@ class Step:
     details: Mapping[str, Json] = field(default_factory=dict)
     ignored: bool = False
     """The event was about an attempt that is over: nothing changed and nothing is to be stored."""
-
-
-# --- policy: what a failure means for the next attempt ---------------------------------------------------------------
-
-_NEVER_AGAIN_THERE = {
-    Cause.REFUSED: "refused our credentials",
-    Cause.REJECTED: "rejected the prompt",
-    Cause.TOO_LARGE: "does not accept uploads this large",
-    Cause.OUT_OF_MEMORY: "ran out of memory",
-    Cause.EXECUTION_ERROR: "failed with an error",
-    Cause.OUTPUT_INVALID: "returned an unusable output",
-}
-
-DISOWNED = frozenset({Cause.SUBMIT_UNANSWERED, Cause.VANISHED, Cause.STALLED})
-"""Causes for which an attempt is given up while its backend may still have the prompt, or may yet get it."""
-
-_REMOTE_ERRORS_ALLOWED = 2
-"""An execution error is tried once elsewhere; failing the same way twice, the fault is the workflow's."""
-
-
-def exclusions(attempts: tuple[Attempt, ...]) -> dict[str, str]:
-    """Return the backends that must not get the job again, each with the reason in words.
-
-    An attempt that is not charged does not count: it never reached the backend, or a person allowed another round.
-    """
-    return {
-        a.backend_id: _NEVER_AGAIN_THERE[a.failure.cause]
-        for a in attempts
-        if a.charged and a.failure is not None and a.failure.cause in _NEVER_AGAIN_THERE
-    }
-
-
-def let_down(attempts: tuple[Attempt, ...]) -> frozenset[str]:
-    """Return the backends that lost the job; they may get it again, but better none of them does."""
-    return frozenset(a.backend_id for a in attempts if a.failure is not None and a.failure.cause in DISOWNED)
-
-
-def _used_up(state: JobState) -> bool:
-    charged = [a for a in state.attempts if a.charged]
-    errors = sum(1 for a in charged if a.failure is not None and a.failure.cause is Cause.EXECUTION_ERROR)
-    return len(charged) >= state.job.spec.max_attempts or errors >= _REMOTE_ERRORS_ALLOWED
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------
@@ -220,7 +182,8 @@ def _unplaceable(state: JobState, event: Unplaceable, now: float) -> Step:
     failure = event.failure
     if earlier is not None:
         failure = replace(earlier, message=f"{earlier.message} (then: {event.failure.message})")
-    return _give_up(state, failure, now)
+    step = _give_up(state, failure, now)
+    return replace(step, details={**step.details, **event.reason})
 
 
 def _give_up(state: JobState, failure: Failure, now: float, changed: tuple[Attempt, ...] = ()) -> Step:
@@ -251,6 +214,14 @@ def _end(state: JobState, failure: Failure, now: float, changed: tuple[Attempt, 
 
 def _failure_details(failure: Failure) -> dict[str, Json]:
     return {"cause": failure.cause.value, "message": failure.message}
+
+
+def _reordered(state: JobState, event: Reordered, now: float) -> Step:
+    job = replace(state.job, spec=replace(state.job.spec, priority=event.priority), queued_at=event.queued_at)
+    details = {"priority": event.priority, "queued_at": event.queued_at, "by": event.by}
+    # One that is on a backend takes its new place only if it ever comes back into the queue.
+    instructions = (Reorder(),) if job.status is JobStatus.QUEUED else ()
+    return Step(replace(state, job=job), state.job.status, (), instructions, details=details)
 
 
 def _reused(state: JobState, event: Reused, now: float) -> Step:
@@ -326,7 +297,7 @@ def _faulted(state: JobState, event: Faulted, now: float) -> Step:
         aftermath = (FreeMemory(attempt.backend_id),)
     if event.failure.cause in DISOWNED:
         aftermath = (Disown(attempt),)
-    if event.failure.cause is Cause.INTERNAL or _used_up(after):
+    if event.failure.cause is Cause.INTERNAL or used_up(after.job.spec, after.attempts):
         step = _give_up(after, event.failure, now, (attempt,))
         return replace(step, before=state.job.status, instructions=(*aftermath, *step.instructions))
     details = _failure_details(event.failure)
@@ -371,6 +342,7 @@ _ROWS: tuple[tuple[tuple[JobStatus, ...], type, Callable[..., Step]], ...] = (
     ((_Q,), Placed, _placed),
     ((_Q,), Unplaceable, _unplaceable),
     ((_Q,), Reused, _reused),
+    ((_Q, _D, _R, _L, _W), Reordered, _reordered),
     ((_D, _R), Accepted, _accepted),
     ((_D, _R), Unanswered, _unanswered),
     ((_D,), Started, _started),

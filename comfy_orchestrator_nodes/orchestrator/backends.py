@@ -142,6 +142,19 @@ class BackendRegistry:
         self._publish()
         return self._state(peer)
 
+    async def drain(self, backend_id: str, *, draining: bool) -> BackendState:
+        """Give a backend no new jobs, or some again. What it has goes on, and so does its connection.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        peer = self._peer(backend_id)
+        edited = replace(peer.backend, draining=draining)
+        await self._repository.update(edited)
+        await self._farm.replace(edited)
+        self._publish()
+        return self._state(peer)
+
     async def remove(self, backend_id: str) -> None:
         """Forget a backend. What it runs for us is given up, and tried elsewhere.
 

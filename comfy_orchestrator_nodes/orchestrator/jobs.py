@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
-from ..domain import Decision, Definition, Job, JobSpec, JobStatus, Run, RunStatus, Value
+from ..domain import Decision, Job, JobStatus, Run, RunStatus, Value
 from ..errors import Conflict, NotFound, StaleWrite, StoreError, ValueLost
 from ..machine.events import Reused
 from ..machine.jobs import JobState
@@ -16,6 +16,7 @@ from ..placement import Explanation
 from ..scheduler.attempt import files_of
 from ..scheduler.backlog import Backlog
 from ..scheduler.core import Scheduler
+from ..scheduler.eligibility import Eligibility
 from ..scheduler.removal import DISOWN_S, may_still_run
 from ..scheduler.updates import JobUpdate
 from ..scheduler.whereabouts import Whereabouts
@@ -25,10 +26,9 @@ from ..store.jobs import JobRepository
 from ..store.results import ResultCache
 from ..store.results import files_of as results_files
 from ..store.runs import RunRepository
-from ..workflow.bind import bind
 from .claims import Claims
 from .claims import Ticket as Ticket
-from .inputs import InputFiles
+from .making import JobMaker
 from .requests import Request as Request
 from .requests import raise_failure as raise_failure
 from .values import Values
@@ -53,26 +53,26 @@ class Orchestrator:
         *,
         scheduler: Scheduler,
         backlog: Backlog,
+        eligibility: Eligibility,
         jobs: JobRepository,
         attempts: AttemptRepository,
         runs: RunRepository,
         results: ResultCache,
         artifacts: ArtifactStore,
-        definition: Callable[[str, int | None], Awaitable[Definition]],
-        input_files: InputFiles,
+        maker: JobMaker,
         whereabouts: Whereabouts,
         clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         self._scheduler = scheduler
         self._backlog = backlog
+        self._eligibility = eligibility
         self._jobs = jobs
         self._attempts = attempts
         self._runs = runs
         self._results = results
         self._artifacts = artifacts
-        self._definition = definition
-        self._input_files = input_files
+        self._maker = maker
         self._clock = clock
         self._new_id = new_id
         self._claims = Claims(new_id)
@@ -138,12 +138,10 @@ class Orchestrator:
             BindingFailed: a value does not fit its parameter.
             StoreError: it could not be stored.
         """
-        definition = await self._definition(request.definition_id, request.definition_version)
+        job = await self._maker.job(request, self._values.sure)
         if request.run is not None:
             self._open_runs.add(request.run.id)
-        spec = await self._spec(definition, request)
-        job = self._job(spec, request)
-        if not spec.use_cache:
+        if not job.spec.use_cache:
             return await self._begin(job, request.run)
         async with self._entrances.setdefault(job.key, asyncio.Lock()):
             joined = self._claims.join(job.key, job.run_id)
@@ -183,8 +181,19 @@ class Orchestrator:
             await self._scheduler.cancel(job_id, by)
         return count
 
-    async def retry(self, job_id: str) -> Ticket:
+    async def cancel_where(self, wanted: Callable[[JobState], bool], by: str) -> list[str]:
+        """Cancel every job under way that is wanted, whoever waits for it; return their ids."""
+        job_ids = [state.job.id for state in self._scheduler.states() if wanted(state)]
+        for job_id in job_ids:
+            await self.cancel(job_id, by)
+        return job_ids
+
+    async def retry(self, job_id: str, *, elsewhere: bool = False) -> Ticket:
         """Run a final job's work again, in a run of its own and without the result cache.
+
+        Args:
+            job_id: which one.
+            elsewhere: on none of the backends that had it.
 
         Raises:
             NotFound: there is no such job.
@@ -193,12 +202,17 @@ class Orchestrator:
         job = await self._jobs.get(job_id)
         if not job.status.final:
             raise Conflict(f"Job {job_id} is {job.status.value}: only a job that has ended can be run again.")
+        excluded = job.spec.excluded_backends
+        if elsewhere:
+            had_it = (attempt.backend_id for attempt in await self._attempts.for_job(job_id))
+            excluded = tuple(dict.fromkeys((*excluded, *had_it)))
         again = replace(
             job,
             id=self._new_id(),
-            spec=replace(job.spec, use_cache=False),
+            spec=replace(job.spec, use_cache=False, excluded_backends=excluded),
             status=JobStatus.QUEUED,
             created_at=self._clock(),
+            queued_at=None,
             outputs={},
             failure=None,
             ended_at=None,
@@ -218,16 +232,10 @@ class Orchestrator:
         """Return the jobs that wait for a person, oldest first, each with the seconds until they fail."""
         return self._scheduler.questions()
 
-    async def explain(self, job_id: str) -> Explanation:
-        """Say where a live job could go, and why not elsewhere.
-
-        Raises:
-            NotFound: no such job is under way.
-        """
+    async def explain(self, job_id: str) -> Explanation | None:
+        """Say where a job could go now, and why not elsewhere; None for one that is not under way."""
         state = self._scheduler.state(job_id)
-        if state is None:
-            raise NotFound("job under way", job_id)
-        return await self._backlog.explain(state)
+        return await self._backlog.explain(state) if state is not None else None
 
     async def could_run(self, request: Request) -> bool:
         """Whether some backend could run the request now, or may turn out to once it is reached.
@@ -237,19 +245,7 @@ class Orchestrator:
         Raises:
             NotFound: there is no such definition, version or output.
         """
-        definition = await self._definition(request.definition_id, request.definition_version)
-        outputs = request.outputs if request.outputs is not None else tuple(o.name for o in definition.outputs)
-        spec = JobSpec(
-            definition.id,
-            definition.version,
-            definition.content_hash,
-            {name: value for name, value in request.values.items() if isinstance(value, Value)},
-            outputs,
-            selector=request.selector,
-            excluded_backends=request.excluded_backends,
-            native=request.native,
-        )
-        return await self._backlog.could_run(spec)
+        return await self._eligibility.could_run(await self._maker.outline(request))
 
     async def obtain(self, job: Job, names: Collection[str]) -> Job:
         """Return a job that succeeded with these of its outputs in the artifact store, made once more if one is lost.
@@ -302,46 +298,7 @@ class Orchestrator:
             except Exception:  # noqa: PERF203 - one by one is the point
                 log.exception("A subscriber failed on %s", type(update).__name__)
 
-    # --- making a job
-
-    async def _spec(self, definition: Definition, request: Request) -> JobSpec:
-        outputs = request.outputs if request.outputs is not None else tuple(o.name for o in definition.outputs)
-        known = {output.name for output in definition.outputs}
-        for name in outputs:
-            if name not in known:
-                raise NotFound(f"output of {definition.name!r}", name, near=sorted(known))
-        values = await self._values.sure(bind(definition, request.values))
-        return JobSpec(
-            definition_id=definition.id,
-            definition_version=definition.version,
-            definition_hash=definition.content_hash,
-            values=values,
-            outputs=outputs,
-            files=await self._input_files.collect(definition, outputs, values),
-            fidelity=request.fidelity,
-            selector=request.selector,
-            excluded_backends=request.excluded_backends,
-            max_attempts=request.max_attempts,
-            on_failure=request.on_failure,
-            priority=request.priority,
-            use_cache=request.use_cache,
-            time_limit_s=request.time_limit_s,
-            native=request.native,
-            may_stay=request.may_stay,
-        )
-
-    def _job(self, spec: JobSpec, request: Request) -> Job:
-        job_id = self._new_id()
-        return Job(
-            id=job_id,
-            run_id=request.run.id if request.run is not None else job_id,
-            key=spec.key(),
-            spec=spec,
-            status=JobStatus.QUEUED,
-            created_at=self._clock(),
-            node_id=request.node_id,
-            item_index=request.item_index,
-        )
+    # --- beginning a job
 
     async def _begin(self, job: Job, run: Run | None) -> Ticket:
         self._values.lease(job.id, files_of(job), seconds=LEASE_S)
@@ -397,4 +354,4 @@ _RUN_ENDS = {
 
 
 def _run_of(job: Job, run: Run | None) -> Run:
-    return run if run is not None else Run(job.run_id, RunStatus.RUNNING, job.created_at)
+    return run if run is not None else Run(job.run_id, RunStatus.RUNNING, job.created_at, owner=job.owner)

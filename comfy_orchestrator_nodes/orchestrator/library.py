@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from ..domain import Definition, JobStatus
+from ..domain import Definition, JobStatus, Knobs
 from ..errors import Conflict, InvalidRequest
 from ..store.definitions import DefinitionRepository
 from ..store.jobs import JobFilter, JobRepository
@@ -119,13 +119,16 @@ class Library:
         name: str | None = None,
         description: str | None = None,
         tags: tuple[str, ...] | None = None,
+        knobs: Knobs | None = None,
     ) -> Definition:
-        """Change a definition's name, description or tags; its id and its versions stay.
+        """Change a definition's name, description, tags or knobs; its id and its versions stay.
 
         Raises:
             NotFound: there is none of that id.
         """
-        stored = await self._repository.describe(definition_id, name=name, description=description, tags=tags)
+        stored = await self._repository.describe(
+            definition_id, name=name, description=description, tags=tags, knobs=knobs
+        )
         self._versions.clear()
         await self._publish()
         return stored

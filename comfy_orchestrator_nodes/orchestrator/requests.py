@@ -11,7 +11,11 @@ from ..errors import JobCancelled, JobFailed
 
 @dataclass(frozen=True)
 class Request:
-    """One sub-workflow to run. ``values`` may be JSON constants or stored values, by parameter name."""
+    """One sub-workflow to run. ``values`` may be JSON constants or stored values, by parameter name.
+
+    Of ``max_attempts``, ``on_failure``, ``use_cache``, ``time_limit_s`` and ``prefer``, None leaves it to the
+    definition, and where that says nothing to the settings.
+    """
 
     definition_id: str
     values: Mapping[str, Json | Value] = field(default_factory=dict)
@@ -24,13 +28,17 @@ class Request:
     node_id: str | None = None
     item_index: int = 0
     selector: str = "auto"
+    """See ``JobSpec.selector``; with ``prefer:`` before it, it is one for ``JobSpec.prefer``."""
+    prefer: tuple[str, ...] | None = None
     excluded_backends: tuple[str, ...] = ()
     fidelity: str = "any"
-    max_attempts: int = 3
-    on_failure: str = "fail"
+    max_attempts: int | None = None
+    on_failure: str | None = None
     priority: int = 0
-    use_cache: bool = True
+    use_cache: bool | None = None
     time_limit_s: float | None = None
+    owner: str | None = None
+    """The user who asks, where ComfyUI knows several; else that of the run."""
     native: bool = False
     """Whether outputs are wanted as blobs where a backend makes some; otherwise as files that programs can open."""
     may_stay: tuple[str, ...] = ()
@@ -45,9 +53,12 @@ class Request:
             definition_version=spec.definition_version,
             outputs=spec.outputs,
             selector=spec.selector,
+            prefer=spec.prefer,
             excluded_backends=spec.excluded_backends,
             fidelity=spec.fidelity,
             max_attempts=spec.max_attempts,
+            on_failure="fail",
+            use_cache=True,
             priority=spec.priority,
             time_limit_s=spec.time_limit_s,
             native=spec.native,

@@ -19,6 +19,7 @@ class Reason(str, Enum):
     """Why a backend cannot be given a job. The first group the caller finds out, the second placement itself."""
 
     DISABLED = "disabled"
+    DRAINING = "draining"
     MISSING_CLASS = "missing_class"
     MISSING_MODEL = "missing_model"
     REJECTED = "rejected"

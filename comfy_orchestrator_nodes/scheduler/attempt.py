@@ -69,7 +69,7 @@ class AttemptExecutor:
         released: Callable[[str], None],
         publish: Publish,
         clock: Callable[[], float],
-        patience: Patience | None = None,
+        patience: Callable[[], Patience] = Patience,
     ) -> None:
         self._farm = farm
         self._transfer = transfer
@@ -79,11 +79,15 @@ class AttemptExecutor:
         self._released = released
         self._publish = publish
         self._clock = clock
-        self._patience = patience or Patience()
+        self._tuned = patience
         self._prepared: dict[str, _Prepared] = {}
         """Of the attempts under way; those without are over."""
         self._removal = Removal(farm, self._patience, clock)
         self._collection = Collection(transfer, self._patience, clock)
+
+    @property
+    def _patience(self) -> Patience:
+        return self._tuned()
 
     async def close(self) -> None:
         """Stop what runs beside the attempts."""
@@ -307,7 +311,7 @@ class AttemptExecutor:
             return self._fault_of(peer, prepared.lowered, ended)
 
         follower = Follower(
-            peer, job, attempt, tracker, feed, fault_of, self._report, self._publish, self._patience, self._clock
+            peer, job, attempt, tracker, feed, fault_of, self._report, self._publish, self._tuned, self._clock
         )
         verdict = await follower.follow(inbox, adrift=adrift, lost=attempt.status is AttemptStatus.LOST)
         if verdict is Verdict.ABSENT:

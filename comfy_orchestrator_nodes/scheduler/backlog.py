@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from .. import placement
-from ..backend.peer import Farm, Peer
-from ..domain import LOCAL_BACKEND_ID, BackendStatus, Cause, Failure, FileRef, JobSpec
+from ..backend.peer import Farm
+from ..domain import LOCAL_BACKEND_ID, Cause, Failure, FileRef, JobSpec, Json
 from ..errors import NoBackendQualifies, NotFound, OrchestratorError
-from ..machine.backends import BackendHealth
 from ..machine.events import Placed, Unplaceable
-from ..machine.jobs import JobState, exclusions, let_down
+from ..machine.jobs import JobState
+from ..machine.policy import exclusions, let_down
 from ..placement import BackendView, Explanation, JobView, Reason, Refusal, decide, explain
 from .attempt import files_of
 from .core import Feed
+from .eligibility import Eligibility
 from .occupancy import MissingBytes, Occupancy
 from .qualify import Needs, Qualifier, Signature
 from .transfer import Transfer
@@ -31,9 +32,9 @@ log = logging.getLogger(__name__)
 PLACEMENT_WAIT_S = 60.0
 """How long a job waits when every backend that could run it is away."""
 
-_NOT_YET = Refusal(
-    Reason.LAST_RESORT, "it is only used when no other backend can run the job, which is being found out"
-)
+KEPT_CANDIDATES = 10
+KEPT_REFUSALS = 20
+"""How much of an explanation is stored with each attempt."""
 
 STUCK_LOOK_S = 1.0
 """How often jobs that no backend can take are looked at again."""
@@ -42,7 +43,9 @@ ORCHESTRATING_WAIT_S = 10.0
 """The same where each is held by a meta-graph of its own and the job may go anywhere, this server included: the node
 that asked for it then runs it here, because those meta-graphs may wait for this server's queue."""
 
-_PASSING = frozenset({Reason.OFFLINE, Reason.UNKNOWN, Reason.SUSPENDED, Reason.BUSY_ORCHESTRATING, Reason.LAST_RESORT})
+_PASSING = frozenset(
+    {Reason.OFFLINE, Reason.UNKNOWN, Reason.SUSPENDED, Reason.BUSY_ORCHESTRATING, Reason.LAST_RESORT, Reason.DRAINING}
+)
 """Reasons that may be gone in a moment; any other stands until somebody does something."""
 
 
@@ -62,6 +65,8 @@ class _Kind:
     """Of one of the jobs: the others differ in nothing that matters here."""
     failed: Mapping[str, str]
     """Backends where they failed, with the reason in words."""
+    unlucky: frozenset[str]
+    """Backends that lost them."""
     jobs: dict[str, _Waiting] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
     models: frozenset[str] = frozenset()
@@ -69,7 +74,7 @@ class _Kind:
     """Since when no backend at all could take them."""
 
 
-_KindKey: TypeAlias = tuple[Signature, str, tuple[str, ...], frozenset[str]]
+_KindKey: TypeAlias = tuple[Signature, str, tuple[str, ...], frozenset[str], frozenset[str]]
 
 
 class Backlog:
@@ -81,17 +86,17 @@ class Backlog:
         qualifier: Qualifier,
         transfer: Transfer,
         occupancy: Occupancy,
+        eligibility: Eligibility,
         *,
-        health: Callable[[str], BackendHealth],
         clock: Callable[[], float],
         new_id: Callable[[], str],
-        placement_wait_s: float = PLACEMENT_WAIT_S,
+        placement_wait_s: Callable[[], float] = lambda: PLACEMENT_WAIT_S,
     ) -> None:
         self._farm = farm
         self._qualifier = qualifier
         self._transfer = transfer
         self._occupancy = occupancy
-        self._health = health
+        self._eligibility = eligibility
         self._clock = clock
         self._new_id = new_id
         self._placement_wait_s = placement_wait_s
@@ -131,6 +136,22 @@ class Backlog:
         self._entering[job_id] = task = asyncio.create_task(self._enter(state), name=f"enter {job_id}")
         task.add_done_callback(lambda done: self._entered(job_id, done))
 
+    def reorder(self, state: JobState) -> None:
+        """Let a job take another place; one that placement has just taken out keeps its backend."""
+        key = self._kind_of.get(state.job.id)
+        if key is not None:
+            kind = self._kinds[key]
+            waiting = kind.jobs[state.job.id] = replace(kind.jobs[state.job.id], state=state)
+            self._index.put(self._job_view(kind, waiting))
+            self.wake()
+        elif state.job.id in self._entering:
+            self._entering[state.job.id].cancel()
+            self.put(state)
+
+    def waiting(self) -> list[tuple[float, str]]:
+        """Return (rank, id) of the jobs that wait, in the order they are served; see ``JobView.rank``."""
+        return sorted((view.rank, view.id) for view in self._index.jobs.values())
+
     def occupy(self, state: JobState) -> None:
         """Note that a job has an attempt under way that was not placed here: one found after a restart."""
         self._occupancy.adopt(state)
@@ -156,27 +177,9 @@ class Backlog:
             NotFound: its definition is gone.
         """
         needs = await self._qualifier.needs(state.job.spec)
-        kind = _Kind(needs, state.job.spec, exclusions(state.attempts), models=needs.models)
-        kind.refused = self._refused(kind)
+        kind = self._new_kind(needs, state)
         waiting = _Waiting(state, tuple(files_of(state.job)), self._clock())
         return explain(self._job_view(kind, waiting), self._occupancy.views(), self._occupancy.estimates, self._clock())
-
-    async def could_run(self, spec: JobSpec) -> bool:
-        """Whether some backend could run such a job now, or may turn out to once it is reached.
-
-        Raises:
-            NotFound: the definition is gone.
-        """
-        needs = await self._qualifier.needs(spec)
-        for peer in self._farm:
-            if _by_choice(peer, spec.selector, spec.excluded_backends) is not None:
-                continue
-            health = self._health(peer.backend.id)
-            if health.status is BackendStatus.UNKNOWN:
-                return True
-            if health.usable and await self._qualifier.able(needs, peer):
-                return True
-        return False
 
     # --- the loop
 
@@ -192,18 +195,23 @@ class Backlog:
         self.wake()
 
     def _add(self, needs: Needs, state: JobState) -> None:
-        spec, failed = state.job.spec, exclusions(state.attempts)
-        key = (needs.signature, spec.selector, spec.excluded_backends, frozenset(failed))
+        spec, failed, unlucky = state.job.spec, exclusions(state.attempts), let_down(state.attempts)
+        key = (needs.signature, spec.selector, spec.excluded_backends, frozenset(failed), unlucky)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = _Kind(needs, spec, failed, models=needs.models)
-            kind.refused = self._refused(kind)
+            kind = self._kinds[key] = self._new_kind(needs, state)
         waiting = _Waiting(state, tuple(files_of(state.job)), self._clock())
         kind.jobs[state.job.id] = waiting
         self._kind_of[state.job.id] = key
         if waiting.files:
             self._carrying.add(state.job.id)
         self._index.put(self._job_view(kind, waiting))
+
+    def _new_kind(self, needs: Needs, state: JobState) -> _Kind:
+        failed, unlucky = exclusions(state.attempts), let_down(state.attempts)
+        kind = _Kind(needs, state.job.spec, failed, unlucky, models=needs.models)
+        kind.refused = self._refused(kind)
+        return kind
 
     def _take_out(self, job_id: str) -> _Waiting | None:
         self._index.discard(job_id)
@@ -268,7 +276,7 @@ class Backlog:
         if view is None or self._take_out(job_id) is None or self._feed is None:
             return
         self._occupancy.place(view, backend_id)
-        why = explain(view, backends, self._occupancy.estimates, self._clock()).to_json()
+        why = kept(explain(view, backends, self._occupancy.estimates, self._clock()), backend_id)
         await self._feed(job_id, Placed(self._new_id(), self._new_id(), backend_id, {"explanation": why}))
 
     async def _refuse_hopeless(self, backends: list[BackendView], now: float) -> bool:
@@ -286,21 +294,22 @@ class Backlog:
             reasons = {refusal.reason for refusal in explanation.refusals.values()} & _PASSING
             patience_s = self._patience_s(kind.spec, reasons) if reasons else 0.0
             failure = Failure(Cause.NO_BACKEND, str(NoBackendQualifies(explanation.by_name())))
+            why = kept(explanation)
             for job_id, waiting in list(kind.jobs.items()):
                 if now - max(since, waiting.since) < patience_s:
                     stuck = True
                     continue
                 self._take_out(job_id)
                 if self._feed is not None:
-                    await self._feed(job_id, Unplaceable(failure))
+                    await self._feed(job_id, Unplaceable(failure, {"explanation": why}))
         return stuck
 
     def _patience_s(self, spec: JobSpec, reasons: Collection[Reason]) -> float:
         """Return how long a job waits where nothing but these passing reasons is in its way."""
         may_run_here = spec.selector == "auto" and LOCAL_BACKEND_ID in spec.excluded_backends
         if may_run_here and reasons == {Reason.BUSY_ORCHESTRATING}:
-            return min(ORCHESTRATING_WAIT_S, self._placement_wait_s)
-        return self._placement_wait_s
+            return min(ORCHESTRATING_WAIT_S, self._placement_wait_s())
+        return self._placement_wait_s()
 
     # --- views
 
@@ -311,53 +320,27 @@ class Backlog:
             definition_key=job.spec.definition_hash,
             models=kind.models,
             priority=job.spec.priority,
-            queued_at=job.created_at,
+            queued_at=job.created_at if job.queued_at is None else job.queued_at,
             refused=kind.refused,
-            prefer=self._preferred(waiting.state),
+            prefer=self._eligibility.preferred(job.spec, kind.unlucky),
             transfer_bytes=MissingBytes(self._transfer, self._farm, waiting.files) if waiting.files else {},
         )
 
-    def _preferred(self, state: JobState) -> frozenset[str] | None:
-        """Return the backends that did not let the job down so far; None while none did."""
-        unlucky = let_down(state.attempts)
-        return frozenset(peer.backend.id for peer in self._farm) - unlucky if unlucky else None
-
     def _refused(self, kind: _Kind) -> dict[str, Refusal]:
-        refused: dict[str, Refusal] = {}
-        for peer in self._farm:
-            backend_id = peer.backend.id
-            reason = _by_choice(peer, kind.spec.selector, kind.spec.excluded_backends)
-            if reason is None and backend_id in kind.failed:
-                reason = Refusal(Reason.EXCLUDED, f"it {kind.failed[backend_id]} in an earlier attempt")
-            if reason is None and self._health(backend_id).usable:
-                reason = self._qualifier.refusal(kind.needs, peer)
-            if reason is not None:
-                refused[backend_id] = reason
-        if LOCAL_BACKEND_ID not in refused and any(self._undecided(peer, refused) for peer in self._farm):
-            refused[LOCAL_BACKEND_ID] = _NOT_YET
-        return refused
-
-    def _undecided(self, peer: Peer, refused: Mapping[str, Refusal]) -> bool:
-        """Whether it is about to be known if a backend can take the jobs: before that the last resort is none."""
-        reason = refused.get(peer.backend.id)
-        if peer.backend.id == LOCAL_BACKEND_ID or (reason is not None and reason.reason is not Reason.UNKNOWN):
-            return False
-        status = self._health(peer.backend.id).status
-        return status is BackendStatus.UNKNOWN or (reason is not None and self._health(peer.backend.id).usable)
+        return self._eligibility.refused(kind.needs, kind.spec, kind.failed, kind.unlucky)
 
 
-def _by_choice(peer: Peer, selector: str, excluded: Collection[str]) -> Refusal | None:
-    """Return why the user's own choices rule a backend out, or None."""
-    backend = peer.backend
-    if not backend.enabled:
-        return Refusal(Reason.DISABLED, "it is disabled")
-    if backend.id in excluded:
-        if backend.id == LOCAL_BACKEND_ID:
-            return Refusal(Reason.LOCAL, "its queue waits for this very job")
-        return Refusal(Reason.EXCLUDED, "the job excludes it")
-    if selector == "auto" or selector in (backend.id, backend.name):
-        return None
-    if selector.startswith("tag:"):
-        tag = selector.removeprefix("tag:")
-        return None if tag in backend.tags else Refusal(Reason.TAG, f"it has no tag {tag!r}")
-    return Refusal(Reason.PINNED, f"the job asks for {selector!r}")
+def kept(explanation: Explanation, chosen: str | None = None) -> Json:
+    """Return an explanation as it is kept with the job: of a large farm only the best candidates and some refusals.
+
+    Args:
+        explanation: why the job went where it went, or nowhere.
+        chosen: the backend that got it, which is never left out.
+    """
+    told: dict[str, Json] = explanation.to_json()
+    candidates, refusals = told["candidates"], told["refusals"]
+    best = candidates[:KEPT_CANDIDATES]
+    best += [one for one in candidates[KEPT_CANDIDATES:] if one["backend_id"] == chosen]
+    some = refusals[:KEPT_REFUSALS]
+    omitted = len(candidates) - len(best) + len(refusals) - len(some)
+    return {"candidates": best, "refusals": some, "omitted": omitted}

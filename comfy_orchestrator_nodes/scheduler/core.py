@@ -22,6 +22,7 @@ from ..machine.events import (
     Instruction,
     Locate,
     Place,
+    Reorder,
     Settle,
     Withdraw,
 )
@@ -73,6 +74,9 @@ class Queue(Protocol):
     def put(self, state: JobState) -> None:
         """Add a job, or replace what is known of it."""
 
+    def reorder(self, state: JobState) -> None:
+        """Let a job take another place, if it still waits."""
+
     def occupy(self, state: JobState) -> None:
         """Note that a job's attempt is under way on its backend."""
 
@@ -103,7 +107,7 @@ class Scheduler:
         *,
         clock: Callable[[], float],
         publish: Publish,
-        decision_limit_s: float = DECISION_LIMIT_S,
+        decision_limit_s: Callable[[], float] = lambda: DECISION_LIMIT_S,
     ) -> None:
         self._store = store
         self._executor = executor
@@ -196,7 +200,7 @@ class Scheduler:
             step = advance(live.state, event, self._clock())
             if step.ignored:
                 return
-            await self._store.apply(_change(step, self._clock()))
+            await self._store.apply(_change(live.state.job, step, self._clock()))
             live.state = step.state
             attempt = step.state.attempt(step.attempt_id) if step.attempt_id else None
             self._publish(JobChanged(step.state.job, step.kind, attempt, step.details))
@@ -244,6 +248,8 @@ class Scheduler:
         match instruction:
             case Place():
                 self._queue.put(state)
+            case Reorder():
+                self._queue.reorder(state)
             case Execute(attempt):
                 self._queue.occupy(state)
                 self._follow(live, self._executor.execute(state, attempt, self.feed))
@@ -293,15 +299,17 @@ class Scheduler:
     def _ask(self, live: _Live) -> None:
         job_id = live.state.job.id
 
+        limit_s = self._decision_limit_s()
+
         def time_is_up() -> None:
-            self._spawn(self._decide_for_them(job_id), f"decide {job_id}")
+            self._spawn(self._decide_for_them(job_id, limit_s), f"decide {job_id}")
 
-        live.deadline = asyncio.get_running_loop().call_later(self._decision_limit_s, time_is_up)
+        live.deadline = asyncio.get_running_loop().call_later(limit_s, time_is_up)
 
-    async def _decide_for_them(self, job_id: str) -> None:
+    async def _decide_for_them(self, job_id: str, limit_s: float) -> None:
         state = self.state(job_id)
         if state is not None and state.job.status is JobStatus.WAITING:
-            await self.feed(job_id, Decided(Decision.FAIL, f"the time limit of {self._decision_limit_s:g} s"))
+            await self.feed(job_id, Decided(Decision.FAIL, f"the time limit of {limit_s:g} s"))
 
     def _settle(self, live: _Live) -> None:
         if live.deadline is not None:
@@ -327,7 +335,7 @@ class Scheduler:
             log.exception("Task %r failed unexpectedly", name)
 
 
-def _change(step: Step, now: float) -> JobChange:
+def _change(before: Job, step: Step, now: float) -> JobChange:
     job = step.state.job
     return JobChange(
         job_id=job.id,
@@ -338,4 +346,6 @@ def _change(step: Step, now: float) -> JobChange:
         events=((step.kind, step.attempt_id, dict(step.details)),),
         outputs=job.outputs if job.status is JobStatus.SUCCEEDED else None,
         failure=job.failure,
+        spec=job.spec if job.spec is not before.spec else None,
+        queued_at=job.queued_at if job.queued_at != before.queued_at else None,
     )

@@ -91,7 +91,8 @@ class Follower:
     fault_of: Callable[[Ended], Failure]
     report: Callable[[str, HealthEvent], None]
     publish: Publish
-    patience: Patience
+    tuned: Callable[[], Patience]
+    """The patience of the moment: it may be changed while a prompt is followed."""
     clock: Callable[[], float]
     entry: HistoryEntry | None = None
     _adrift: bool = False
@@ -101,6 +102,11 @@ class Follower:
     _refusals_since: float | None = None
     _quiet_since: float = 0.0
     _began_at: float | None = None
+
+    @property
+    def patience(self) -> Patience:
+        """How long to wait for what."""
+        return self.tuned()
 
     async def follow(self, inbox: Inbox, *, adrift: bool = False, lost: bool = False) -> Verdict:
         """Read messages until the prompt is over.

@@ -30,7 +30,8 @@ RECHECK_S = 10.0
 Signature: TypeAlias = tuple[Json, ...]
 """What the answer depends on: equal signatures share it."""
 
-_CHECKING = Refusal(Reason.UNKNOWN, "what it can do is being read")
+CHECKING = Refusal(Reason.UNKNOWN, "what it can do is being read")
+"""The answer until there is one."""
 
 _REASONS = {
     "node_class": Reason.MISSING_CLASS,
@@ -106,7 +107,7 @@ class Qualifier:
         if stale:
             self._check_soon(needs, peer)
         if answer is None:
-            return _CHECKING
+            return CHECKING
         return answer.refusal
 
     async def able(self, needs: Needs, peer: Peer) -> bool:

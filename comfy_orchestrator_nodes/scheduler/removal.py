@@ -10,7 +10,7 @@ from ..backend.answers import CancelOutcome, Place
 from ..backend.peer import Farm, Peer
 from ..domain import Attempt, AttemptStatus
 from ..errors import BackendError, BackendTimedOut, BackendUnreachable
-from ..machine.jobs import DISOWNED
+from ..machine.policy import DISOWNED
 from .follow import Patience, find
 
 log = logging.getLogger(__name__)

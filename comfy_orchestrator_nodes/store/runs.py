@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..domain import Run, RunStatus
+from ..domain import JobStatus, Run, RunStatus
 from ..errors import Conflict, NotFound, StaleWrite
 from . import codec
 from .database import Database
 
 _COLUMNS = "id, status, title, client_id, owner, created_at, ended_at"
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """What the jobs of a run come to: how many there are of each status, and how long backends were busy with them."""
+
+    jobs: Mapping[JobStatus, int]
+    busy_s: float
 
 
 class RunRepository:
@@ -57,6 +66,34 @@ class RunRepository:
                 f"SELECT {_COLUMNS} FROM run {condition} ORDER BY number DESC LIMIT ? OFFSET ?", values
             )
             return self._database.readable(rows, _decode)
+
+        return await self._database.read(work)
+
+    async def totals(self, run_ids: Sequence[str], *, now: float) -> Mapping[str, RunTotals]:
+        """Return what the jobs of some runs come to; a run without jobs is left out.
+
+        Args:
+            run_ids: of which runs.
+            now: until when attempts under way are counted.
+        """
+        marks = ", ".join("?" * len(run_ids))
+
+        def work(connection: sqlite3.Connection) -> dict[str, RunTotals]:
+            jobs: dict[str, dict[JobStatus, int]] = {}
+            for run_id, status, count in connection.execute(
+                f"SELECT run_id, status, count(*) FROM job WHERE run_id IN ({marks}) GROUP BY run_id, status", run_ids
+            ):
+                with codec.row("job counts of run", run_id):
+                    jobs.setdefault(run_id, {})[JobStatus(status)] = codec.integer(count)
+            busy = dict(
+                connection.execute(
+                    "SELECT run_id, sum(coalesce(attempt.ended_at, ?) - attempt.started_at) FROM job "
+                    f"JOIN attempt ON attempt.job_id = job.id WHERE run_id IN ({marks}) "
+                    "AND attempt.started_at IS NOT NULL GROUP BY run_id",
+                    (now, *run_ids),
+                ).fetchall()
+            )
+            return {run_id: RunTotals(counts, float(busy.get(run_id, 0.0))) for run_id, counts in jobs.items()}
 
         return await self._database.read(work)
 

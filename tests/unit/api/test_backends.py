@@ -143,6 +143,18 @@ async def test_a_probe_tells_at_once_that_a_backend_is_gone(api: Api) -> None:
     assert gone["problem"]["code"] == "backend_unreachable"
 
 
+async def test_a_drained_backend_is_shown_so_until_it_is_resumed(api: Api) -> None:
+    async with FakeComfy() as fake:
+        peer = await api.add_backend(fake)
+        assert not peer["draining"]
+        drained = await api.ask("POST", f"/backends/{peer['id']}/drain")
+        assert drained["draining"]
+        assert drained["status"] == "online"
+        assert (await api.ask("GET", "/health"))["backends"][1]["draining"]
+        assert not (await api.ask("POST", f"/backends/{peer['id']}/resume"))["draining"]
+        await api.ask("POST", "/backends/nobody/drain", status=404)
+
+
 async def test_free_reaches_the_backend(api: Api) -> None:
     async with FakeComfy() as fake:
         added = await api.add_backend(fake)

@@ -90,6 +90,26 @@ async def test_describing_keeps_id_and_version(api: Api) -> None:
     assert (named["id"], named["version"], named["name"], named["tags"]) == (stored["id"], 1, "Other", ["x"])
 
 
+async def test_knobs_are_set_as_a_whole_and_shown(api: Api) -> None:
+    stored = await api.ask("POST", "/definitions", definition(), status=201)
+    unset = {"on_failure": None, "attempts": None, "time_limit_s": None, "cache": None, "prefer": None}
+    assert stored["knobs"] == unset
+    path = f"/definitions/{stored['id']}"
+    changed = await api.ask("PATCH", path, {"knobs": {"attempts": 5, "prefer": ["tag:fast"]}})
+    assert changed["knobs"] == {**unset, "attempts": 5, "prefer": ["tag:fast"]}
+    assert (await api.ask("PATCH", path, {"name": "Other"}))["knobs"] == changed["knobs"]
+    assert (await api.ask("PATCH", path, {"knobs": {"cache": False}}))["knobs"] == {**unset, "cache": False}
+    await api.ask("PATCH", path, {"knobs": {"attempts": 0}}, status=400)
+    job = await api.ask("POST", "/jobs", {"definition": stored["id"], "on_failure": "drop"}, status=201)
+    assert job["knobs"] == {
+        "on_failure": "drop",
+        "attempts": 3,
+        "time_limit_s": None,
+        "cache": False,
+        "prefer": [],
+    }
+
+
 async def test_a_copy_has_an_id_of_its_own_and_outlives_the_original(api: Api) -> None:
     stored = await api.ask("POST", "/definitions", definition(), status=201)
     copy = await api.ask("POST", f"/definitions/{stored['id']}/duplicate", {"name": "Copy"}, status=201)

@@ -99,6 +99,7 @@ _bodies = {
     "embed_definitions": {"ids": []},
     "submit_job": {"definition": "x"},
     "decide_job": {"decision": "drop"},
+    "prioritise_job": {"priority": 1},
 }
 """Bodies that are well-formed, where an empty one is not."""
 

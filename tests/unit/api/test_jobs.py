@@ -159,9 +159,115 @@ async def test_a_waiting_job_explains_where_it_could_go(api: Api) -> None:
         why = await api.ask("GET", f"/jobs/{second['id']}/explanation")
         assert [c["backend"] for c in why["candidates"]] == ["peer"]
         assert [(r["backend"], r["reason"]) for r in why["refusals"]] == [("local", "pinned")]
+        assert why["live"]
+        assert why["placements"] == []
         gate.set()
         await _ended(api, second)
-        await api.ask("GET", f"/jobs/{second['id']}/explanation", status=404)
+        kept = await api.ask("GET", f"/jobs/{second['id']}/explanation")
+        assert (kept["live"], kept["candidates"], kept["refusals"]) == (False, [], [])
+        (placement,) = kept["placements"]
+        (attempt,) = (await api.ask("GET", f"/jobs/{second['id']}"))["attempts"]
+        assert (placement["attempt_id"], placement["backend_id"]) == (attempt["id"], attempt["backend_id"])
+        assert [c["backend"] for c in placement["candidates"]] == ["peer"]
+        assert placement["candidates"][0]["completion_s"] > 0
+        assert [(r["backend"], r["reason"]) for r in placement["refusals"]] == [("local", "pinned")]
+    await api.ask("GET", "/jobs/nonsense/explanation", status=404)
+
+
+async def test_a_job_that_no_backend_could_run_says_why_after_it_failed(api: Api) -> None:
+    job = await _ended(api, await _submit(api, await _stored(api), backend="nobody", cache=False))
+    assert job["failure"]["cause"] == "no_backend"
+    (placement,) = (await api.ask("GET", f"/jobs/{job['id']}/explanation"))["placements"]
+    assert placement["backend_id"] is None
+    assert [(r["backend"], r["reason"]) for r in placement["refusals"]] == [("local", "pinned")]
+
+
+async def test_a_job_is_run_again_elsewhere(api: Api) -> None:
+    async with FakeComfy() as fake:
+        await api.add_backend(fake)
+        job = await _ended(api, await _submit(api, await _stored(api), cache=False))
+        again = await api.ask("POST", f"/jobs/{job['id']}/retry", {"elsewhere": True}, status=201)
+        done = await _ended(api, again)
+        assert done["status"] == "succeeded"
+        assert {a["backend"] for a in job["attempts"]} == {"peer"}
+        assert {a["backend"] for a in done["attempts"]} == {"local"}
+
+
+async def _queue(api: Api, fake: FakeComfy, gate: asyncio.Event, count: int) -> list[str]:
+    """Let one job run on the peer until the gate opens, and others wait behind it; return the ids of these."""
+    await api.add_backend(fake)
+    fake.behave(until(gate))
+    stored = await _stored(api)
+    first = await _submit(api, stored, backend="peer", cache=False)
+    await api.until(f"/jobs/{first['id']}", lambda found: found["status"] == "running")
+    return [(await _submit(api, stored, backend="peer", cache=False))["id"] for _ in range(count)]
+
+
+async def _order(api: Api, jobs: list[str]) -> list[int]:
+    """Return the places of jobs in the order in which they were started."""
+    ended = [await _ended(api, {"id": job}) for job in jobs]
+    assert {job["status"] for job in ended} == {"succeeded"}
+    starts = [job["attempts"][0]["started_at"] for job in ended]
+    return sorted(range(len(jobs)), key=lambda place: starts[place])
+
+
+async def test_waiting_jobs_are_served_in_the_order_that_somebody_gives_them(api: Api) -> None:
+    gate = asyncio.Event()
+    async with FakeComfy() as fake:
+        jobs = await _queue(api, fake, gate, 5)
+        await api.ask("POST", f"/jobs/{jobs[3]}/move", {"before": None})
+        await api.ask("POST", f"/jobs/{jobs[4]}/move", {"before": jobs[1]})
+        urgent = await api.ask("POST", f"/jobs/{jobs[2]}/priority", {"priority": 1})
+        assert urgent["priority"] == 1
+        gate.set()
+        assert await _order(api, jobs) == [2, 3, 0, 4, 1]
+
+
+async def test_a_place_can_be_found_between_any_two_jobs(api: Api) -> None:
+    gate = asyncio.Event()
+    async with FakeComfy() as fake:
+        jobs = await _queue(api, fake, gate, 4)
+        for _ in range(30):  # each halves the gap before the last one
+            await api.ask("POST", f"/jobs/{jobs[0]}/move", {"before": jobs[3]})
+            await api.ask("POST", f"/jobs/{jobs[1]}/move", {"before": jobs[3]})
+        gate.set()
+        assert await _order(api, jobs) == [2, 0, 1, 3]
+
+
+async def test_only_jobs_that_wait_have_a_place(api: Api) -> None:
+    gate = asyncio.Event()
+    async with FakeComfy() as fake:
+        (waiting,) = await _queue(api, fake, gate, 1)
+        (running,) = (await api.ask("GET", "/jobs?status=running"))["jobs"]
+        await api.ask("POST", f"/jobs/{running['id']}/move", {}, status=409)
+        await api.ask("POST", f"/jobs/{waiting}/move", {"before": running["id"]}, status=409)
+        await api.ask("POST", f"/jobs/{waiting}/move", {"before": waiting}, status=409)
+        await api.ask("POST", f"/jobs/{waiting}/move", {"before": "nobody"}, status=404)
+        await api.ask("POST", "/jobs/nobody/priority", {"priority": 1}, status=404)
+        gate.set()
+        await _ended(api, {"id": waiting})
+        await api.ask("POST", f"/jobs/{waiting}/priority", {"priority": 1}, status=404)
+
+
+async def test_all_jobs_are_cancelled_or_those_that_fit(api: Api) -> None:
+    async with FakeComfy() as fake:
+        waiting = await _queue(api, fake, asyncio.Event(), 3)
+        peer = (await api.ask("GET", "/backends"))["backends"][1]
+        assert (await api.ask("POST", "/jobs/cancel", {"run": "nobody"}))["job_ids"] == []
+        (there,) = (await api.ask("POST", "/jobs/cancel", {"backend": peer["id"]}))["job_ids"]
+        assert there not in waiting
+        left = (await api.ask("POST", "/jobs/cancel", {}))["job_ids"]
+        for job in (there, *left):
+            assert (await _ended(api, {"id": job}))["status"] in ("cancelled", "succeeded")
+        assert await api.until("/status", lambda status: set(status["counts"]["jobs"]) <= {"cancelled", "succeeded"})
+        await api.until(f"/backends/{peer['id']}", lambda _: fake.remaining == 0)
+
+
+async def test_who_asked_is_told_of_jobs_and_runs(api: Api) -> None:
+    body = {"definition": await _stored(api)}
+    job = await api.ask("POST", "/jobs", body, status=201, headers={"comfy-user": "ann"})
+    assert job["owner"] == "ann"
+    assert (await api.ask("GET", f"/runs/{job['run_id']}"))["owner"] == "ann"
 
 
 async def test_a_jobs_story_is_told_in_order_and_continued(api: Api) -> None:
@@ -242,10 +348,12 @@ async def test_runs_are_listed_with_their_jobs_and_cancelled_as_a_whole(api: Api
     job = await _submit(api, await _stored(api))
     run = await api.ask("GET", f"/runs/{job['run_id']}")
     assert (run["status"], [found["id"] for found in run["jobs"]]) == ("running", [job["id"]])
+    assert (run["jobs_total"], sum(run["jobs_by_status"].values())) == (1, 1)
     assert await api.ask("POST", f"/runs/{job['run_id']}/cancel") == {"cancelled_jobs": 1}
     await _ended(api, job)
     await api.until(f"/runs/{job['run_id']}", lambda found: found["status"] == "cancelled")
-    assert [r["id"] for r in (await api.ask("GET", "/runs?status=cancelled"))["runs"]] == [job["run_id"]]
+    (listed,) = (await api.ask("GET", "/runs?status=cancelled"))["runs"]
+    assert (listed["id"], listed["jobs_by_status"]) == (job["run_id"], {"cancelled": 1})
     assert (await api.ask("GET", "/runs?status=running"))["runs"] == []
     await api.ask("GET", "/runs/nonsense", status=404)
 

@@ -21,7 +21,8 @@ from comfy_orchestrator_nodes.domain import (
 )
 from comfy_orchestrator_nodes.errors import IllegalTransition
 from comfy_orchestrator_nodes.machine import events as ev
-from comfy_orchestrator_nodes.machine.jobs import JobState, Step, advance, exclusions, let_down, restore
+from comfy_orchestrator_nodes.machine.jobs import JobState, Step, advance, restore
+from comfy_orchestrator_nodes.machine.policy import exclusions, let_down
 
 OUTPUTS = {"image": Value("INT", 1)}
 

@@ -41,7 +41,7 @@ class NoQueue:
     def put(self, _: Any) -> None:
         pass
 
-    occupy = leave = put
+    reorder = occupy = leave = put
 
 
 async def test_a_job_whose_failure_cannot_even_be_stored_does_not_hang() -> None:

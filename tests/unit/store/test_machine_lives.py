@@ -39,6 +39,7 @@ EVENTS: dict[str, MakeEvent] = {
     "cancel": lambda attempt, step: events.CancelRequested("test"),
     "cancel confirmed": lambda attempt, step: events.CancelConfirmed(attempt),
     "retry": lambda attempt, step: events.Decided(Decision.RETRY, "test"),
+    "reordered": lambda attempt, step: events.Reordered(step, NOW - step, "test"),
     "drop": lambda attempt, step: events.Decided(Decision.DROP, "test"),
 }
 
@@ -54,6 +55,8 @@ def change_of(step: Step, now: float) -> JobChange:
         events=((step.kind, step.attempt_id, step.details),),
         outputs=job.outputs or None,
         failure=job.failure,
+        spec=job.spec,
+        queued_at=job.queued_at,
     )
 
 

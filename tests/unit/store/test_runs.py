@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from comfy_orchestrator_nodes.domain import RunStatus
+from comfy_orchestrator_nodes.domain import AttemptStatus, JobStatus, RunStatus
 from comfy_orchestrator_nodes.errors import Conflict, NotFound, StaleWrite
 from comfy_orchestrator_nodes.store.database import Database
-from comfy_orchestrator_nodes.store.runs import RunRepository
+from comfy_orchestrator_nodes.store.jobs import JobRepository
+from comfy_orchestrator_nodes.store.runs import RunRepository, RunTotals
 from comfy_orchestrator_nodes.store.settings import SettingRepository
-from tests.unit.store.samples import NOW, a_run
+from tests.unit.store.samples import NOW, a_job, a_run, an_attempt, dispatched, succeeded
 
 
 @pytest.fixture
@@ -27,6 +30,22 @@ async def test_a_run_ends_once(runs: RunRepository) -> None:
     with pytest.raises(StaleWrite, match="run run is succeeded, not running"):
         await runs.finish("run", RunStatus.FAILED, now=NOW + 10)
     assert await runs.get("run") == a_run(status=RunStatus.SUCCEEDED, ended_at=NOW + 9)
+
+
+async def test_a_runs_jobs_are_counted_and_their_time_on_backends_is_summed(
+    database: Database, runs: RunRepository
+) -> None:
+    jobs = JobRepository(database)
+    for number in range(3):
+        await jobs.create(a_job(f"job {number}"), run=a_run())
+    ran = replace(succeeded("job 0").attempts[0], started_at=NOW, ended_at=NOW + 4)
+    await jobs.apply(dispatched("job 0"))
+    await jobs.apply(replace(succeeded("job 0"), attempts=(ran,)))
+    runs_now = an_attempt("job 1", status=AttemptStatus.RUNNING, started_at=NOW + 4)
+    await jobs.apply(dispatched("job 1", status=JobStatus.RUNNING, attempts=(runs_now,)))
+    await runs.create(a_run(id="empty"))
+    counts = {JobStatus.SUCCEEDED: 1, JobStatus.RUNNING: 1, JobStatus.QUEUED: 1}
+    assert await runs.totals(["run", "empty"], now=NOW + 10) == {"run": RunTotals(counts, 10.0)}
 
 
 async def test_runs_are_listed_newest_first_and_by_status(runs: RunRepository) -> None:
