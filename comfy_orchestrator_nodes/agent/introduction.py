@@ -68,4 +68,4 @@ class TokenRoutes:
     async def delete_token(self, _request: web.Request) -> web.StreamResponse:
         """End the token: nobody but this machine gets in until a new one is made."""
         self._token.revoke()
-        return web.Response(status=204)
+        return answer({"token": None})

@@ -9,7 +9,6 @@ const OURS = { 'X-Orchestrator': '1' }
 
 async function ask(path, method) {
   const response = await api.fetchApi(path, { method, headers: OURS })
-  if (response.status === 204) return { token: null }
   const body = await response.json()
   if (!response.ok) throw new Error(body.error?.message ?? response.statusText)
   return body

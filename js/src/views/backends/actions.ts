@@ -14,6 +14,8 @@ export interface BackendActions {
   readonly removing: Readonly<ShallowRef<ReadonlySet<string>>>
   /** The backend whose jobs the user is asked about before they are cancelled. */
   readonly interrupting: Ref<Backend | null>
+  /** Whether the user looks at this server's own token. */
+  readonly showingToken: Ref<boolean>
   probe(backend: Backend): Promise<void>
   setEnabled(backend: Backend, enabled: boolean): Promise<void>
   free(backend: Backend): Promise<void>
@@ -47,6 +49,7 @@ export function createActions({ client, store, host, t, undo }: Context): Backen
     busy,
     removing,
     interrupting: ref(null),
+    showingToken: ref(false),
     probe: (backend) =>
       guarded(backend, async () => {
         const probe = await client.backends.probe(backend.id)

@@ -35,6 +35,16 @@ export function menuOf(backend: Backend, actions: BackendActions, t: Translate, 
       icon: backend.enabled ? 'pi-pause' : 'pi-play',
       action: () => void actions.setEnabled(backend, !backend.enabled),
     },
+    backend.local
+      ? {
+          id: 'token',
+          label: t('backends.token.entry'),
+          icon: 'pi-key',
+          action() {
+            actions.showingToken.value = true
+          },
+        }
+      : null,
     backend.local ? null : { id: 'edit', label: t('backends.actions.edit'), icon: 'pi-pencil', action: edit },
     backend.local
       ? null
