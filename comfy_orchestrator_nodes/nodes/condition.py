@@ -64,7 +64,7 @@ def build(host: Host) -> type:
             tooltip = "Such as: a.width < 1024 and not a.is_blank. The help page tells the whole language."
             renaming = "Names for a, b, c, … in the expression, with commas between: photo, score"
             return {
-                "required": {"expression": ("STRING", {"default": "a > 0", "tooltip": tooltip})},
+                "required": {"expression": ("STRING", {"default": "a > 0", "multiline": True, "tooltip": tooltip})},
                 "optional": {"names": ("STRING", {"default": "", "tooltip": renaming}), **routed, **asked},
             }
 

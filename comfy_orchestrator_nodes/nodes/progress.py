@@ -33,6 +33,8 @@ class ProgressView:
         self._count = count
         self._done: dict[str, float] = {}
         self._where: dict[str, str] = {}
+        self._last = ""
+        """Where the last attempt was begun."""
         self._finished: set[str] = set()
         self._began_at: float | None = None
         self._last_end_at = 0.0
@@ -77,7 +79,9 @@ class ProgressView:
         job = update.job
         self._items[job.id] = job.item_index
         if update.kind == "placed" and update.attempt is not None:
-            self._where[job.id] = self._names.get(update.attempt.backend_id, update.attempt.backend_id)
+            name = self._names.get(update.attempt.backend_id, update.attempt.backend_id)
+            again = f" (attempt {update.attempt.number})" if update.attempt.number > 1 else ""
+            self._last = self._where[job.id] = name + again
         if update.kind == "faulted":
             self._where.pop(job.id, None)
             self._previews.pop(job.id, None)
@@ -93,7 +97,7 @@ class ProgressView:
     def _line(self) -> str:
         running = ", ".join(sorted(set(self._where.values())))
         if self._count == 1:
-            return running or "waiting for a backend"
+            return running or (self._last if self._finished else "waiting for a backend")
         parts = [f"{len(self._finished)}/{self._count} done"]
         if self._where:
             parts.append(f"{len(self._where)} running on {running}")

@@ -36,7 +36,8 @@ export function carriedText(extra: unknown): string {
 /** Return the `extra` with another text; what else is in it stays. */
 export function withCarried(extra: unknown, text: string): Record<string, unknown> {
   const { orchestrator, ...rest } = record(extra)
-  const { definitions: _, ...ours } = record(orchestrator)
+  const ours = { ...record(orchestrator) }
+  delete ours['definitions']
   const kept = text === '' ? ours : { ...ours, definitions: text }
   return Object.keys(kept).length === 0 ? rest : { ...rest, orchestrator: kept }
 }

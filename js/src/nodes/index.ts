@@ -6,7 +6,8 @@ import type { ComfyApp, GraphNode } from '@/host/comfy'
 
 import { REMOTE_WORKFLOW } from './carried'
 import { createEmbedding } from './embedding'
-import { GROWING, GrowingNode } from './growing'
+import { ExpressionCheck } from './expression'
+import { CONDITION, GROWING, GrowingNode } from './growing'
 import { createLibrary } from './library'
 import { chain, type CanvasNode } from './litegraph'
 import { RemoteWorkflowNode, type Surroundings } from './remoteWorkflow'
@@ -36,6 +37,13 @@ export function nodes(context: Context): Contribution {
     embedding.changed()
   })
 
+  host.on('progress_text', (detail) => {
+    const id = (detail as { nodeId?: unknown } | undefined)?.nodeId
+    // Inside of subgraphs the id is a path.
+    const own = typeof id === 'string' ? id.slice(id.lastIndexOf(':') + 1) : undefined
+    for (const node of live) if (String(node.node.id) === own) node.progressed()
+  })
+
   return {
     init: () => Promise.race([library.reload(), new Promise<void>((done) => setTimeout(done, LIBRARY_PATIENCE_MS))]),
     afterConfigureGraph: () => embedding.loaded(),
@@ -43,6 +51,7 @@ export function nodes(context: Context): Contribution {
       const node = created as CanvasNode
       const growing = GROWING[node.comfyClass ?? '']
       if (growing !== undefined) new GrowingNode(node, growing, configuring)
+      if (node.comfyClass === CONDITION) new ExpressionCheck(node, context)
       if (node.comfyClass !== REMOTE_WORKFLOW) return
       const own = new RemoteWorkflowNode(node, around)
       live.add(own)

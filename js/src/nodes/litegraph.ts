@@ -102,12 +102,16 @@ export type WidgetConstructor = (
   app: unknown,
 ) => { readonly widget: Widget } | Widget | undefined
 
+type Hook =
+  | 'onAdded'
+  | 'onConfigure'
+  | 'onConnectionsChange'
+  | 'onExecuted'
+  | 'onRemoved'
+  | 'onSerialize'
+
 /** Call `added` after what a node's hook did before. The names are the host's, which calls them on the instance. */
-export function chain<K extends 'onConfigure' | 'onSerialize' | 'onAdded' | 'onRemoved' | 'onExecuted' | 'onConnectionsChange'>(
-  node: CanvasNode,
-  hook: K,
-  added: NonNullable<CanvasNode[K]>,
-): void {
+export function chain<K extends Hook>(node: CanvasNode, hook: K, added: NonNullable<CanvasNode[K]>): void {
   const before = node[hook] as ((...args: unknown[]) => unknown) | undefined
   node[hook] = function (this: CanvasNode, ...args: unknown[]) {
     const result = before?.apply(this, args)

@@ -1,4 +1,4 @@
-import type { TextKey, Values as TextValues } from '@/i18n/translate'
+import type { Translate } from '@/i18n/translate'
 
 import { defaultInputs, defaultOutputs, fittingValues, isFile, SLOTS, type Face } from './face'
 import type { Library } from './library'
@@ -9,12 +9,14 @@ import {
   growToContent,
   hide,
   HOLLOW_CIRCLE,
+  removeWidget,
   widgetNamed,
   type CanvasNode,
   type SerialisedNode,
   type Slot,
 } from './litegraph'
 import { noticeFor, type Notice } from './notice'
+import { outcomeLine } from './outcome'
 import { NOTHING_SAID, parseParameters, printParameters, type NodeParameters } from './parameters'
 import { ParameterWidgets, type Controls, type WidgetMaker } from './parameterWidgets'
 import { planSlots, typesFit, type Meaning, type Present } from './slots'
@@ -23,6 +25,8 @@ import { StatusLine, type StatusContent } from './statusLine'
 /** Where out_1 stands: `index` and `info` come first. */
 const FIRST_OUTPUT = 2
 const INPUT_NAME = /^in_([1-9]\d*)$/
+/** The widget in which the host shows a line of progress that the server sent for a node. */
+const PROGRESS_TEXT = '$$node-text-preview'
 /** Where a node keeps what becomes of its seeds after a run; the server has no word in it. */
 const CONTROLS = 'orchestrator_controls'
 
@@ -30,7 +34,7 @@ const CONTROLS = 'orchestrator_controls'
 export interface Surroundings {
   readonly app: WidgetMaker
   readonly library: Library
-  readonly t: (key: TextKey, values?: TextValues) => string
+  readonly t: Translate
   /** Whether a graph is being put together from stored data. */
   configuring(): boolean
   /** Whether the graph brought the definition of a workflow along. */
@@ -83,6 +87,7 @@ export class RemoteWorkflowNode {
     chain(node, 'onConfigure', () => this.restore())
     chain(node, 'onSerialize', (data) => this.serialise(data))
     chain(node, 'onConnectionsChange', () => queueMicrotask(() => this.tell()))
+    chain(node, 'onExecuted', (output) => this.showOutcome(outcomeLine(output, around.t)))
     this.offerWorkflows()
     this.restore()
     fitToContent(node)
@@ -121,9 +126,17 @@ export class RemoteWorkflowNode {
     this.around.changed()
   }
 
-  /** Show what became of the node's jobs; null: nothing. */
-  showBadge(badge: StatusContent | null): void {
+  /** Jobs of the node run: the host shows the server's line of progress, and what was before is over. */
+  progressed(): void {
+    this.badge = null
+    this.tell()
+  }
+
+  private showOutcome(badge: StatusContent | null): void {
     this.badge = badge
+    // The line of progress has nothing more to say.
+    const progress = widgetNamed(this.node, PROGRESS_TEXT)
+    if (progress) removeWidget(this.node, progress)
     this.tell()
   }
 

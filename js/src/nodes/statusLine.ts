@@ -8,11 +8,14 @@ export interface StatusAction {
 export interface StatusContent {
   readonly tone: 'calm' | 'warn' | 'error'
   readonly text: string
+  /** A piece of the user's own text, of which one part is wrong; shown above. */
+  readonly excerpt?: { readonly before: string; readonly wrong: string; readonly after: string }
   readonly actions?: readonly StatusAction[]
 }
 
 const NAME = 'orchestrator.status'
 const ROW_PX = 24
+const EXCERPT_PX = 18
 
 /**
  * A line at a node's foot that tells something and may offer buttons. It is a DOM widget, because that is the one thing
@@ -22,6 +25,7 @@ export class StatusLine {
   private readonly element = document.createElement('div')
   private widget: Widget | null = null
   private shown = ''
+  private height = ROW_PX
 
   constructor(private readonly node: CanvasNode) {
     this.element.className = 'orc-node-status'
@@ -48,8 +52,11 @@ export class StatusLine {
       button.addEventListener('click', run)
       return button
     })
-    this.element.replaceChildren(text, ...buttons)
-    return this.add()
+    this.element.replaceChildren(...excerptOf(content), text, ...buttons)
+    const height = content.excerpt === undefined ? ROW_PX : ROW_PX + EXCERPT_PX
+    const resized = height !== this.height
+    this.height = height
+    return this.add() || resized
   }
 
   /** Stand below all widgets again, after others were added. */
@@ -62,8 +69,8 @@ export class StatusLine {
     this.widget = this.node.addDOMWidget(NAME, 'orchestrator-status', this.element, {
       serialize: false,
       hideOnZoom: false,
-      getMinHeight: () => ROW_PX,
-      getMaxHeight: () => ROW_PX,
+      getMinHeight: () => this.height,
+      getMaxHeight: () => this.height,
       margin: 4,
       // The host draws a widget's name where it has one to show.
       getValue: () => '',
@@ -79,4 +86,13 @@ export class StatusLine {
     this.widget = null
     return true
   }
+}
+
+function excerptOf({ excerpt }: StatusContent): HTMLElement[] {
+  if (excerpt === undefined) return []
+  const line = document.createElement('code')
+  const wrong = document.createElement('mark')
+  wrong.textContent = excerpt.wrong === '' ? '\u2038' : excerpt.wrong // a caret where something is missing
+  line.append(excerpt.before, wrong, excerpt.after)
+  return [line]
 }

@@ -144,3 +144,14 @@ def test_an_item_that_is_tried_again_is_not_counted_as_running(screen: Screen) -
     view.show([placed(1, "1"), JobProgressed("j1", "1", 0.9, None, None)])
     view.show([replace(placed(1, "1"), kind="faulted")])
     assert (screen.text, screen.bar) == ("0/2 done", (0.0, 2.0))
+
+
+def test_a_single_job_that_ended_tells_where_and_in_which_attempt(screen: Screen) -> None:
+    view = ProgressView(screen, Execution("prompt", "node"), 1)
+    view.show([placed(0, "1")])
+    assert screen.text == "big"
+    second = Attempt("a1", "j0", 2, "2", "p", AttemptStatus.SUBMITTING)
+    view.show([JobChanged(job(0, JobStatus.DISPATCHED), "placed", second)])
+    assert screen.text == "small (attempt 2)"
+    view.show([ended(0, 101.0)])
+    assert screen.text == "small (attempt 2)"
