@@ -6,9 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from ..domain import JobStatus
 from ..scheduler.updates import JobChanged, JobPreviewed, JobProgressed, JobUpdate
 from .host import Execution, Host
 
+NAMED = 4
+"""How many backends are named at once: the line has to fit the node."""
 PREVIEWS_S = 0.4
 """How often previews are put together, decoded and encoded at most."""
 
@@ -36,6 +39,7 @@ class ProgressView:
         self._last = ""
         """Where the last attempt was begun."""
         self._finished: set[str] = set()
+        self._failed: set[str] = set()
         self._began_at: float | None = None
         self._last_end_at = 0.0
         self._previews: dict[str, bytes] = {}
@@ -89,16 +93,20 @@ class ProgressView:
         self._began_at = job.created_at if self._began_at is None else min(self._began_at, job.created_at)
         if job.status.final:
             self._finished.add(job.id)
+            if job.status is not JobStatus.SUCCEEDED:
+                self._failed.add(job.id)
             self._last_end_at = max(self._last_end_at, job.ended_at or job.created_at)
             self._where.pop(job.id, None)
             self._previews.pop(job.id, None)
             self._done[job.id] = 1.0
 
     def _line(self) -> str:
-        running = ", ".join(sorted(set(self._where.values())))
+        running = _listed(sorted(set(self._where.values())))
         if self._count == 1:
             return running or (self._last if self._finished else "waiting for a backend")
         parts = [f"{len(self._finished)}/{self._count} done"]
+        if self._failed:
+            parts.append(f"{len(self._failed)} of them failed")
         if self._where:
             parts.append(f"{len(self._where)} running on {running}")
         left_s = self._left_s()
@@ -112,6 +120,12 @@ class ProgressView:
         if not self._finished or not left or self._began_at is None:
             return None
         return (self._last_end_at - self._began_at) / len(self._finished) * left
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def _span(seconds: float) -> str:

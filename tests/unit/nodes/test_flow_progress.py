@@ -131,6 +131,18 @@ def test_previews_that_come_too_fast_wait_for_their_time_and_the_newest_is_shown
     assert screen.previews == [[b"one"], [b"three"]]
 
 
+def test_items_without_a_result_are_told_apart(screen: Screen) -> None:
+    view = ProgressView(screen, Execution("prompt", "node"), 3)
+    view.show([ended(1, 101.0), JobChanged(job(2, JobStatus.FAILED, 102.0), "failed", None)])
+    assert screen.text == "2/3 done, 1 of them failed, about 1 s left"
+
+
+def test_a_farm_of_many_is_not_named_in_full(screen: Screen) -> None:
+    view = ProgressView(screen, Execution("prompt", "node"), 9)
+    view.show([placed(number, f"server-{number}") for number in range(1, 8)])
+    assert screen.text == "0/9 done, 7 running on server-1, server-2, server-3, server-4 and 3 more"
+
+
 def test_a_line_that_stays_is_sent_once(screen: Screen) -> None:
     view = ProgressView(screen, Execution("prompt", "node"), 1)
     view.show([placed(1, "1")])
