@@ -51,7 +51,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "failed": "whether there is no result",
         "cached": "whether an earlier result was reused",
         "cause": "why it failed",
-        "index": "which item, from 0",
+        "index": "which item was dropped, from 0",
         "node": "the id of the node that dropped the item",
         "source": "the id of the node whose items index counts",
     },
