@@ -34,7 +34,7 @@ GUARDS = "guards"
 """The hidden input of a Merge that holds its ways as JSON."""
 
 _KEEPS = "fail"
-"""The ``on_failure`` that never drops an item."""
+"""The only ``on_failure`` that never drops an item: left to the workflow or the settings, it may."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _from_merge(_: _Flow, node_id: str, output: int, __: Mapping[str, Json]) -> 
 
 
 def _from_remote(inside: _Flow, node_id: str, output: int, inputs: Mapping[str, Json]) -> _Flow:
-    if output == REPORT or inputs.get("on_failure", _KEEPS) == _KEEPS:
+    if output == REPORT or inputs.get("on_failure") == _KEEPS:
         return inside
     return inside.selected(Guard((node_id, REPORT), KEPT), node_id)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..domain import Attempt, AttemptStatus, Job, JobStatus
+from ..domain import Attempt, AttemptStatus, Job, JobStatus, Json
 from ..orchestrator.jobs import Request, Ticket
 from ..scheduler.updates import JobUpdate
 from ..service import Service
@@ -36,6 +36,21 @@ class Outcome:
     def elapsed_s(self) -> float:
         """Seconds from the submit to the end."""
         return max(0.0, (self.job.ended_at or self.job.created_at) - self.job.created_at)
+
+    def info(self) -> dict[str, Json]:
+        """Return what the node's output ``info`` tells of the item."""
+        failure = self.job.failure
+        loss = "; ".join(f"{name}: {value.loss}" for name, value in self.job.outputs.items() if value.loss)
+        return {
+            "backend": self.backend,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "attempts": len(self.attempts),
+            "cached": self.cached,
+            "failed": failure is not None,
+            "cause": failure.message if failure is not None else "",
+            "lossless": not loss,
+            "loss": loss,
+        }
 
 
 @dataclass

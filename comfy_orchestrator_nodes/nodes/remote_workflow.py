@@ -24,6 +24,7 @@ from ..domain import (
 from ..errors import OrchestratorError
 from ..flow.guards import report
 from ..orchestrator.jobs import Request, raise_failure
+from ..orchestrator.making import PREFER
 from ..workflow.bind import bind
 from ..workflow.graph import class_type
 from .any_type import ANY
@@ -41,6 +42,8 @@ from .values import decode, encode
 
 INFO_TYPE = "JOB_INFO"
 """The type of ``info``: per item a dict of ``backend``, ``elapsed_s``, ``attempts``, ``cached``, ``cause``."""
+DEFAULT = "default"
+"""The ``on_failure`` that leaves it to the workflow, and where that says nothing to the settings."""
 REPORT_TYPE = "JOB_REPORT"
 """The type of ``report``, which is never blocked: how many items came, and which of them failed."""
 
@@ -71,13 +74,14 @@ def build(host: Host) -> type:
             snapshot = host.snapshot()
             workflows = list(snapshot.definitions)
             backends = [AUTO, *(b.name for b in snapshot.backends), *tags(snapshot.backends)]
+            backends += [PREFER + backend for backend in backends[1:]]
             slots = {
                 input_name(i): (ANY, {"tooltip": "What it means is told by the chosen workflow."}) for i in range(SLOTS)
             }
             return {
                 "required": {
                     "workflow": (workflows, {"tooltip": "The workflow of the library to run."}),
-                    "backend": (backends, {"default": AUTO, "tooltip": "auto, a backend, or all with a tag."}),
+                    "backend": (backends, {"default": AUTO, "tooltip": "Where it may run, or is to (prefer:)."}),
                     "parameters": (
                         "STRING",
                         {"default": "{}", "multiline": True, "tooltip": "Values by name, as JSON."},
@@ -86,10 +90,13 @@ def build(host: Host) -> type:
                 "optional": {
                     **slots,
                     "on_failure": (
-                        ["fail", "drop", "ask"],
-                        {"tooltip": "What to do when every attempt failed: fail, drop the item, or ask you."},
+                        [DEFAULT, "fail", "drop", "ask"],
+                        {"tooltip": "When every attempt failed: what the workflow says, fail, drop the item, or ask."},
                     ),
-                    "attempts": ("INT", {"default": 3, "min": 1, "max": 20, "tooltip": "How often an item is tried."}),
+                    "attempts": (
+                        "INT",
+                        {"default": 0, "min": 0, "max": 100, "tooltip": "How often an item is tried; 0: as it says."},
+                    ),
                     "cache": ("BOOLEAN", {"default": True, "tooltip": "Reuse the result of the same work."}),
                 },
                 "hidden": {"prompt": "PROMPT", "dynprompt": "DYNPROMPT"},
@@ -119,8 +126,8 @@ def build(host: Host) -> type:
             parameters: list[str],
             prompt: Any = None,
             dynprompt: Any = None,
-            on_failure: Sequence[str] = ("fail",),
-            attempts: Sequence[int] = (3,),
+            on_failure: Sequence[str] = (DEFAULT,),
+            attempts: Sequence[int] = (0,),
             cache: Sequence[bool] = (True,),
             **inputs: list[Any],
         ) -> dict[str, Any]:
@@ -210,7 +217,8 @@ class _Task:
     def _may_run_here(self) -> bool:
         """Whether this server is allowed and able to run it where nobody else does."""
         local = self._local()
-        if self._selector != AUTO or local is None or not local.enabled:
+        bound = self._selector != AUTO and not self._selector.startswith(PREFER)
+        if bound or local is None or not local.enabled:
             return False
         known = self._host.node_classes()
         return all(class_type(node) in known for node in self._definition.prompt.values())
@@ -290,9 +298,10 @@ class _Task:
             item_index=index,
             selector=self._selector,
             excluded_backends=(LOCAL_BACKEND_ID,),
-            max_attempts=self._attempts,
-            on_failure=self._on_failure,
-            use_cache=self._use_cache,
+            max_attempts=self._attempts or None,
+            on_failure=None if self._on_failure == DEFAULT else self._on_failure,
+            # The workflow may forbid what the node allows.
+            use_cache=None if self._use_cache else False,
             native=True,
             may_stay=tuple(name for name in self._slots.wanted if name not in self._slots.native),
         )
@@ -320,8 +329,8 @@ class _Task:
                 continue
             outputs.append([o.natives[output.name] for _, o in kept] or [self._host.blocker(None)])
         index = [index for index, _ in kept]
-        info = [_info(o) for _, o in kept]
-        ui = {"orchestrator": [{"job_id": o.job.id, **_info(o)} for o in outcomes]}
+        info = [o.info() for _, o in kept]
+        ui = {"orchestrator": [{"job_id": o.job.id, **o.info()} for o in outcomes]}
         told = report(len(outcomes), [_failure(i, o) for i, o in enumerate(outcomes) if _failed(o.job)])
         if not kept:
             return {"ui": ui, "result": self._blocked(told)}
@@ -369,25 +378,6 @@ def _failed(job: Job) -> bool:
 
 def _found_no_backend(job: Job) -> bool:
     return job.failure is not None and job.failure.cause in (Cause.NO_BACKEND, Cause.BUSY)
-
-
-def _info(outcome: Outcome) -> dict[str, Json]:
-    failure = outcome.job.failure
-    return {
-        "backend": outcome.backend,
-        "elapsed_s": round(outcome.elapsed_s, 3),
-        "attempts": len(outcome.attempts),
-        "cached": outcome.cached,
-        "failed": failure is not None,
-        "cause": failure.message if failure is not None else "",
-        "lossless": not (loss := _losses(outcome.job)),
-        "loss": loss,
-    }
-
-
-def _losses(job: Job) -> str:
-    """Say in words what may have been lost of the values that a job yields."""
-    return "; ".join(f"{name}: {value.loss}" for name, value in job.outputs.items() if value.loss)
 
 
 def _one(value: Any) -> Any:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from ..domain import Backend, Definition, Parameter
 from ..errors import BindingFailed, InvalidRequest, NotFound
+from ..orchestrator.making import PREFER
 from ..orchestrator.snapshot import Snapshot
 from ..workflow.bind import bind
 from .slots import SLOTS, Slots, input_name, parse, resolve
@@ -26,7 +27,7 @@ def validate(snapshot: Snapshot, workflow: str, backend: str, parameters: str, i
     Args:
         snapshot: the library and the backends.
         workflow: the id of a definition.
-        backend: ``auto``, a backend's name or id, or ``tag:NAME``.
+        backend: ``auto``, a backend's name or id, or ``tag:NAME``; with ``prefer:`` before it only a wish.
         parameters: the text of the widget.
         input_types: input slot to the type of what is linked to it.
 
@@ -37,7 +38,7 @@ def validate(snapshot: Snapshot, workflow: str, backend: str, parameters: str, i
     """
     definition = definition_of(snapshot, workflow)
     known = [AUTO, *(b.name for b in snapshot.backends), *(b.id for b in snapshot.backends), *tags(snapshot.backends)]
-    if backend not in known:
+    if backend.removeprefix(PREFER) not in known:
         raise NotFound("backend", backend, near=known[:5])
     parsed = parse(parameters)
     slots = resolve(definition, parsed)

@@ -140,7 +140,10 @@ def test_items_of_items_keep_the_selections_among_the_first() -> None:
     assert [(g.link[0], g.items) for g in found.guards] == [("f", None), ("r", "f"), ("g", None), ("s", "g")]
 
 
-@pytest.mark.parametrize(("on_failure", "guards"), [("fail", []), ("drop", ["r.18 kept*"]), ("ask", ["r.18 kept*"])])
+@pytest.mark.parametrize(
+    ("on_failure", "guards"),
+    [("fail", []), ("drop", ["r.18 kept*"]), ("ask", ["r.18 kept*"]), ("default", ["r.18 kept*"])],
+)
 def test_what_may_drop_items_is_a_guard(on_failure: str, guards: list[str]) -> None:
     remote = node("OrchestratorRemoteWorkflow", in_1=["i", 0], on_failure=on_failure)
     prompt = {"i": node("LoadImage"), "r": remote, "m": merge(in_1=["r", 2])}
