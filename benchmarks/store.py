@@ -45,7 +45,7 @@ from tools.devtools.instances import Farm
 JOBS = 2000
 IMAGE_BYTES = 1024 * 1024 * 3 * 4
 IMAGES = 20
-MARKS = ", ".join("?" * 13)
+MARKS = ", ".join("?" * 15)
 
 
 async def run(farm: Farm) -> Result:
@@ -149,7 +149,7 @@ def floor_step(connection: sqlite3.Connection, name: str, spec: str, step: int) 
             "UPDATE job SET status = ? WHERE id = ? AND status = ?", (statuses[step], name, statuses[step - 1])
         )
     if step == 1:
-        row = (f"{name}/1", name, 1, "attic", name, "submitting", 1, None, 0.0, None, None, 0, 0)
+        row = (f"{name}/1", name, 1, "attic", name, "submitting", 1, None, 0.0, None, None, 0, 0, None, None)
         connection.execute(f"INSERT INTO attempt VALUES ({MARKS})", row)
     if step > 1:
         connection.execute("UPDATE attempt SET status = ? WHERE id = ?", (statuses[step], f"{name}/1"))

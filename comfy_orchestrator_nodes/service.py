@@ -16,7 +16,6 @@ from .backend.http import Timeouts
 from .backend.object_info import ObjectInfoCache
 from .backend.peer import Farm, Peer
 from .domain import Backend, Cause, Definition
-from .errors import OrchestratorError
 from .health import HealthMonitor, ProbeTimes
 from .machine.backends import BackendHealth, JobFaulted
 from .orchestrator.backends import BackendRegistry
@@ -37,6 +36,7 @@ from .scheduler.backlog import PLACEMENT_WAIT_S, Backlog
 from .scheduler.core import DECISION_LIMIT_S, Scheduler
 from .scheduler.eligibility import Eligibility
 from .scheduler.follow import Patience
+from .scheduler.learned import Learned
 from .scheduler.occupancy import Occupancy
 from .scheduler.qualify import Qualifier
 from .scheduler.transfer import Transfer
@@ -53,13 +53,15 @@ from .store.holdings import HoldingRepository
 from .store.jobs import JobRepository
 from .store.results import ResultCache
 from .store.runs import RunRepository
+from .store.samples.repository import SampleStore
 from .store.settings import SettingRepository
+from .telemetry.collector import Collector, CollectorTimes
+from .telemetry.usage import UsageKeeper
 
 log = logging.getLogger(__name__)
 
 DATABASE_NAME = "orchestrator.sqlite3"
-ESTIMATES_KEY = "placement.estimates"
-SAVE_ESTIMATES_S = 60.0
+SAMPLES_NAME = "telemetry.sqlite3"
 
 
 _BACKENDS_FAULT = frozenset(
@@ -82,6 +84,7 @@ class Settings:
     decision_limit_s: float = DECISION_LIMIT_S
     patience: Patience = field(default_factory=Patience)
     probes: ProbeTimes = field(default_factory=ProbeTimes)
+    telemetry: CollectorTimes = field(default_factory=CollectorTimes)
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def defaults(self) -> Preferences:
@@ -116,6 +119,8 @@ class Service:
     runs: RunRepository
     events: EventRepository
     settings: SettingRepository
+    telemetry: Collector
+    samples: SampleStore
     database: Database
 
 
@@ -153,12 +158,16 @@ async def open_service(
     )
     database = await Database.open(folder / DATABASE_NAME, clock=clock)
     try:
-        parts = _Parts(database, artifacts, published, locate, clock, tuned, backends_changed)
-        await parts.start(local)
+        samples = await SampleStore.open(folder / SAMPLES_NAME, clock=clock)
         try:
-            yield parts.service
+            parts = _Parts(database, samples, artifacts, published, locate, clock, tuned, backends_changed)
+            await parts.start(local)
+            try:
+                yield parts.service
+            finally:
+                await parts.stop()
         finally:
-            await parts.stop()
+            await samples.close()
     finally:
         await database.close()
 
@@ -169,6 +178,7 @@ class _Parts:
     def __init__(
         self,
         database: Database,
+        samples: SampleStore,
         artifacts: ArtifactStore,
         publisher: Publisher,
         locate: Locate,
@@ -197,6 +207,7 @@ class _Parts:
         self.whereabouts = Whereabouts(artifacts, self.farm, HoldingRepository(database))
         self.transfer = transfer = Transfer(artifacts, self.whereabouts)
         self.occupancy = Occupancy(self.farm, Estimates(), health=self.health.of, clock=clock)
+        self.learned = Learned(self.occupancy, self._settings)
         eligibility = Eligibility(self.farm, self.qualifier, health=self.health.of)
         self.backlog = Backlog(
             self.farm,
@@ -247,6 +258,8 @@ class _Parts:
             clock=clock,
             new_id=new_uuid,
         )
+        self.telemetry = Collector(self.farm, samples, health=self.health.of, clock=clock, times=settings.telemetry)
+        self.usage = UsageKeeper(self.telemetry, samples, attempts, learn=self.occupancy.used_memory)
         self.registry = BackendRegistry(
             BackendRepository(database),
             self.farm,
@@ -255,7 +268,8 @@ class _Parts:
             publisher,
             clock=clock,
             new_id=new_uuid,
-            changed=self._wake_and_tell,
+            changed=self._farm_changed,
+            removed=self.telemetry.forget,
         )
         self.service = Service(
             orchestrator=self.orchestrator,
@@ -276,28 +290,29 @@ class _Parts:
             runs=RunRepository(database),
             events=EventRepository(database),
             settings=self._settings,
+            telemetry=self.telemetry,
+            samples=samples,
             database=database,
         )
-        self._saver: asyncio.Task[None] | None = None
 
     async def start(self, local: Backend) -> None:
         await self.preferences.start()
-        await self._restore_estimates()
+        await self.learned.restore()
         await self.library.start()
         await self.thumbnails.start()
         self.orchestrator.subscribe(self.thumbnails)
         await self.registry.start(local)
         await self.whereabouts.start()
+        self.telemetry.start()
         self.backlog.start(self.scheduler.feed_or_abandon)
         await self.orchestrator.start()
         self.history.start()
-        self._saver = asyncio.create_task(self._save_estimates_regularly(), name="save estimates")
+        self.learned.start()
 
     async def stop(self) -> None:
-        if self._saver is not None:
-            self._saver.cancel()
-            await asyncio.gather(self._saver, return_exceptions=True)
         await self.history.close()
+        await self.telemetry.close()
+        await self.usage.close()
         await self.thumbnails.close()
         await self.backlog.close()
         await self.scheduler.close()
@@ -308,7 +323,7 @@ class _Parts:
         await self.whereabouts.close()
         await self.health.close()
         await self.farm.close()
-        await self._save_estimates()
+        await self.learned.close()
 
     def _open_peer(self, backend: Backend) -> Peer:
         client = ComfyClient(backend, timeouts=self._timeouts)
@@ -337,6 +352,8 @@ class _Parts:
     def _learn_from(self, update: JobChanged) -> None:
         """Pass on what an attempt's failure says about its backend."""
         attempt = update.attempt
+        if attempt is not None:
+            self.usage.note(attempt, update.job.spec.definition_hash)
         failure = attempt.failure if attempt is not None and update.kind == "faulted" else None
         if attempt is None or failure is None:
             return
@@ -346,6 +363,11 @@ class _Parts:
             self.health.report(attempt.backend_id, JobFaulted(failure.message))
 
     def _health_changed(self, backend_id: str, before: BackendHealth, after: BackendHealth) -> None:
+        self.telemetry.nudge(backend_id)
+        self._wake_and_tell()
+
+    def _farm_changed(self) -> None:
+        self.telemetry.follow_farm()
         self._wake_and_tell()
 
     def _wake(self) -> None:
@@ -361,23 +383,3 @@ class _Parts:
             self._artifacts.set_limit(preferences.artifact_limit_bytes)
         self._wake()
         self.history.look_soon()
-
-    async def _restore_estimates(self) -> None:
-        stored = await self._settings.get(ESTIMATES_KEY)
-        if stored is None:
-            return
-        try:
-            self.occupancy.estimates = Estimates.restore(stored)
-        except OrchestratorError as error:
-            log.warning("What was learned of run times cannot be read and is learned anew: %s", error)
-
-    async def _save_estimates_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE_ESTIMATES_S)
-            await self._save_estimates()
-
-    async def _save_estimates(self) -> None:
-        try:
-            await self._settings.put(ESTIMATES_KEY, self.occupancy.estimates.snapshot())
-        except OrchestratorError as error:
-            log.warning("What was learned of run times could not be saved: %s", error)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import folder_paths
+import torch
 from aiohttp import web
 from comfy import model_management
 from server import PromptServer
@@ -23,6 +24,10 @@ from .nodes import DISPLAY_NAMES, KNOWN_TYPES, UI_KEY, VALUE_IN, VALUE_OUT, buil
 from .routing import PREFIX, Part, add_parts
 from .settings import Settings
 from .stalls import Stalls
+from .telemetry.machine import Machine, Surroundings
+from .telemetry.sampler import Sampler
+from .telemetry.torch_devices import TorchDevice
+from .telemetry_routes import telemetry_part
 from .token import Token, announce
 from .uploads import Uploads
 from .values import Values
@@ -59,6 +64,7 @@ def load(*, dedicated: bool) -> tuple[dict[str, type], dict[str, str]]:
         BlobRoutes(store, Uploads(store, executor, clock=time.monotonic), executor).part(),
         _values_part(),
         stalls.part(),
+        telemetry_part(_sampler(server)),
     ]
     introduction = Introduction(parts, access, uuid.uuid4().hex)
     add_parts(server.routes, [introduction.part(), *parts, TokenRoutes(access).part()], access)
@@ -94,6 +100,30 @@ def _values_part() -> Part:
             }
         },
     )
+
+
+def _sampler(server: PromptServer) -> Sampler:
+    """Return what samples this machine once somebody asks."""
+    machine = Machine(
+        Surroundings(
+            folder_paths.base_path,
+            torch=torch,
+            other_device=_other_device,
+            loaded=lambda: model_management.current_loaded_models,
+        )
+    )
+    # Without the queue's lock: whether it is empty can be read at any time.
+    return Sampler(machine.read, busy=lambda: bool(server.prompt_queue.currently_running))
+
+
+def _other_device() -> TorchDevice | None:
+    """Return the device that ComfyUI works on where torch has no module of its own for it, as with DirectML."""
+    device = model_management.get_torch_device()
+    if device.type in ("cpu", "cuda", "xpu", "mps"):
+        return None
+    total, free = model_management.get_total_memory(device), model_management.get_free_memory(device)
+    name = model_management.get_torch_device_name(device)
+    return TorchDevice(str(device), device.type, name, used=int(total - free), total=int(total))
 
 
 def _has_worked(server: PromptServer) -> bool:

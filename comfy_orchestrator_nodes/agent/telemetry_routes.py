@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from .routing import PREFIX, Part
 from .telemetry.sampler import Sampler
 
-PATH = "/orchestrator/agent/telemetry"
+PATH = PREFIX + "/telemetry"
 
 MOST_WATCH_S = 60.0
 
 
-def telemetry_routes(sampler: Sampler) -> list[web.RouteDef]:
-    """Return the routes of a sampler; whoever registers them checks who may ask.
+def telemetry_part(sampler: Sampler) -> Part:
+    """Return what telemetry adds to the agent.
 
     ``GET …/telemetry?after=CURSOR&watch_s=SECONDS``: the samples after a cursor of the answer before, the latest one
     without; ``watch_s`` has samples taken each second for so long (at most 60 s) from now.
@@ -29,7 +30,7 @@ def telemetry_routes(sampler: Sampler) -> list[web.RouteDef]:
             headers={"Cache-Control": "no-store"},
         )
 
-    return [web.get(PATH, get_telemetry)]
+    return Part(capabilities=("telemetry",), routes=[web.get(PATH, get_telemetry)])
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,7 @@ from ..scheduler.updates import JobChanged, JobPreviewed, JobProgressed, JobUpda
 from ..service import Service
 from .backend_schemas import BackendView
 from .job_schemas import FailureView, JobSummary
+from .telemetry_events import TelemetryEvents
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class BrowserEvents:
         self._ticked_at = float("-inf")
         self._unsubscribe: list[Callable[[], None]] = []
         self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._telemetry = TelemetryEvents(send, clock=clock)
 
     def attach(self, service: Service) -> None:
         """Begin to tell what happens in a service."""
@@ -91,6 +93,7 @@ class BrowserEvents:
             service.orchestrator.subscribe(self),
             service.preferences.subscribe(lambda _: self.settings_changed()),
         ]
+        self._telemetry.attach(service)
         # What changed while the service was being opened could not be told yet.
         self.backends_changed()
 
@@ -99,6 +102,7 @@ class BrowserEvents:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._service, self._unsubscribe = None, []
+        self._telemetry.detach()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -122,8 +126,13 @@ class BrowserEvents:
         self._settings_changed = True
         self._tick_soon()
 
-    def watch(self, client_id: str, *job_ids: str, everything: bool = False) -> None:
-        """Tell a client what happens for ``WATCH_S`` from now, with previews of these jobs, or of all."""
+    def watch(self, client_id: str, *job_ids: str, everything: bool = False, telemetry: bool = False) -> None:
+        """Tell a client what happens for ``WATCH_S`` from now, with previews of these jobs, or of all.
+
+        With ``telemetry`` also what the backends' machines do, each second.
+        """
+        if telemetry:
+            self._telemetry.listen(client_id, WATCH_S)
         watch = self._watches.setdefault(client_id, _Watch(0.0))
         watch.until = self._clock() + WATCH_S
         watch.jobs.update(job_ids)
@@ -136,6 +145,7 @@ class BrowserEvents:
     def unwatch(self, client_id: str) -> None:
         """Forget what a client asked for."""
         self._watches.pop(client_id, None)
+        self._telemetry.stop(client_id)
 
     def progress_of(self, job_id: str) -> JobProgressed | None:
         """Return how far a job's running attempt is, or None when nothing was reported of it."""

@@ -203,6 +203,10 @@ class AttemptView(View):
     ended_at: float | None
     uploaded_bytes: int
     downloaded_bytes: int
+    peak_vram_bytes: int | None = Field(
+        description="The most VRAM in use on the backend's fullest GPU meanwhile, others' included; null: unknown."
+    )
+    energy_j: float | None = Field(description="What the backend's GPUs drew meanwhile, in joules; null: unknown.")
 
     @classmethod
     def of(cls, attempt: Attempt, backend: str) -> AttemptView:

@@ -20,6 +20,7 @@ from . import (
     runs,
     settings,
     system,
+    telemetry,
     values,
 )
 from .access import Access
@@ -48,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", get_openapi),
     *backends.ROUTES,
     *backend_history.ROUTES,
+    *telemetry.ROUTES,
     *definitions.ROUTES,
     *library.ROUTES,
     *embedded.ROUTES,

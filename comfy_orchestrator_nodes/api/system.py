@@ -56,6 +56,9 @@ class WatchBody(Body):
         default_factory=list, description="Ids of jobs."
     )
     all: StrictBool = Field(default=False, description="Those of every job.")
+    telemetry: StrictBool = Field(
+        default=False, description="Also what the backends' machines do: then they are read each second."
+    )
 
 
 class WatchView(View):
@@ -81,7 +84,7 @@ async def get_health(call: Call) -> HealthList:
 async def listen(call: Call, client_id: str, body: WatchBody) -> WatchView:
     """Tell a browser tab what happens for a while, with the previews it wants, in the place of what it asked before."""
     call.access.events.unwatch(client_id)
-    call.access.events.watch(client_id, *body.jobs, everything=body.all)
+    call.access.events.watch(client_id, *body.jobs, everything=body.all, telemetry=body.telemetry)
     return WatchView(expires_in_s=WATCH_S)
 
 

@@ -25,13 +25,14 @@ from ..errors import (
     ProtocolViolation,
 )
 from ..workflow.nodeinfo import NodeInfo
-from . import answers, catalog, transfers
+from . import answers, catalog, readings, transfers
 from .agent import introduce
 from .answers import CancelOutcome, Features, HistoryEntry, Place, QueueSnapshot, Submitted, SystemStats, Where
 from .blobs import Blobs
 from .connection import Connection
 from .http import Http, Limits, Timeouts
 from .messages import Message, queue_remaining
+from .readings import Telemetry
 from .results import RemoteFile
 from .transfers import Sink, Uploaded
 from .urls import segment
@@ -255,6 +256,16 @@ class ComfyClient:
             self._forget()
         self._version = stats.version
         return stats
+
+    async def telemetry(self, after: str, watch_s: float) -> Telemetry:
+        """Return what the backend's agent measured after a cursor (empty: the latest), and have it go on so often.
+
+        Raises:
+            BackendFault: with status 404, there is no agent that measures.
+            BackendRefused: the agent wants its token.
+            BackendError: see the class.
+        """
+        return await readings.fetch(self._http, self._agent_token, after, watch_s)
 
     async def features(self) -> Features:
         """Return what the backend publishes about itself; empty for versions without ``/features``."""

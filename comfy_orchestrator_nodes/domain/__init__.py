@@ -281,6 +281,10 @@ class Attempt:
     ended_at: float | None = None
     uploaded_bytes: int = 0
     downloaded_bytes: int = 0
+    peak_vram_bytes: int | None = None
+    """The most VRAM in use on its backend's fullest GPU while it ran, and None until that was measured."""
+    energy_j: float | None = None
+    """What its backend's GPUs drew meanwhile."""
 
 
 @dataclass(frozen=True)

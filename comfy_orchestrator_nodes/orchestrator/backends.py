@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from ..backend.client import ComfyClient
@@ -45,6 +45,7 @@ class BackendRegistry:
         clock: Callable[[], float],
         new_id: Callable[[], str],
         changed: Callable[[], None],
+        removed: Callable[[str], Awaitable[None]],
     ) -> None:
         self._repository = repository
         self._farm = farm
@@ -54,6 +55,7 @@ class BackendRegistry:
         self._clock = clock
         self._new_id = new_id
         self._changed = changed
+        self._removed = removed
 
     async def start(self, local: Backend) -> None:
         """Begin to work with every stored backend, and with this server itself, whose address may have changed."""
@@ -170,6 +172,7 @@ class BackendRegistry:
         self._qualifier.forget(backend_id)
         await self._farm.remove(backend_id, withdraw=True)
         self._publish()
+        await self._removed(backend_id)
 
     def _peer(self, backend_id: str) -> Peer:
         peer = self._farm.get(backend_id)

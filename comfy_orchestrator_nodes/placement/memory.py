@@ -9,6 +9,9 @@ from ..domain import Json
 OOM_MEMORY_S = 6 * 3600.0
 """An out-of-memory outcome is believed this long: somebody else may have held the memory."""
 
+PEAK_MARGIN = 1.15
+"""So much more than a measured peak is taken to be enough: samples are a second apart, and memory splinters."""
+
 
 @dataclass
 class _Fit:
@@ -23,7 +26,7 @@ class _Fit:
 
 
 class MemoryNeeds:
-    """Which definitions ran out of memory where, and the least VRAM each ran with."""
+    """Which definitions ran out of memory where, and the least VRAM that each got by with."""
 
     def __init__(self) -> None:
         self._fits: dict[str, dict[str, _Fit]] = {}
@@ -38,6 +41,11 @@ class MemoryNeeds:
         fit.succeeded, fit.failures = True, 0
         if vram_bytes is not None:
             self._least[definition_key] = min(vram_bytes, self._least.get(definition_key, vram_bytes))
+
+    def got_by_with(self, definition_key: str, peak_bytes: int) -> None:
+        """Learn that a definition ran and no more than so much VRAM was in use, others' included."""
+        enough = int(peak_bytes * PEAK_MARGIN)
+        self._least[definition_key] = min(enough, self._least.get(definition_key, enough))
 
     def failed(self, definition_key: str, backend_id: str, vram_bytes: int | None, at: float) -> None:
         """Learn that a definition ran out of memory."""

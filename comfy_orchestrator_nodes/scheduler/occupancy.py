@@ -102,6 +102,10 @@ class Occupancy:
         if state.job.status is JobStatus.SUCCEEDED:
             self._learn(state, placement)
 
+    def used_memory(self, definition_key: str, peak_bytes: int) -> None:
+        """Learn how much VRAM was in use at most while a definition ran: smaller backends may do."""
+        self.estimates.memory.got_by_with(definition_key, peak_bytes)
+
     def out_of_memory(self, definition_key: str, backend_id: str) -> None:
         """Learn that a definition did not fit into a backend's memory."""
         self.estimates.out_of_memory(definition_key, backend_id, self._vram(backend_id), self._clock())

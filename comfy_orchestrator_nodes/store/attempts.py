@@ -14,12 +14,14 @@ _COLUMNS = (
     "id, job_id, number, backend_id, prompt_id, status, charged, failure, created_at, started_at, ended_at, "
     "uploaded_bytes, downloaded_bytes"
 )
+_MEASURED = "peak_vram_bytes, energy_j"
+"""Written by ``note_usage`` alone: whoever saves an attempt does not know what it took."""
 _FINAL = tuple(status.value for status in AttemptStatus if status.final)
 _FINAL_MARKS = ", ".join("?" * len(_FINAL))
 
 
 class AttemptRepository:
-    """Reads attempts."""
+    """Reads attempts, and notes what they took."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -62,10 +64,21 @@ class AttemptRepository:
         found = await self._select("prompt_id = ?", prompt_id)
         return found[0] if found else None
 
+    async def note_usage(self, attempt_id: str, peak_vram_bytes: int | None, energy_j: float | None) -> None:
+        """Store what an attempt took of its backend; a no-op when it is not there any more."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE attempt SET peak_vram_bytes = ?, energy_j = ? WHERE id = ?",
+                (peak_vram_bytes, energy_j, attempt_id),
+            )
+
+        await self._database.write(work)
+
     async def _select(self, condition: str, *values: str | float) -> tuple[Attempt, ...]:
         rows = await self._database.read(
             lambda connection: connection.execute(
-                f"SELECT {_COLUMNS} FROM attempt WHERE {condition}", values
+                f"SELECT {_COLUMNS}, {_MEASURED} FROM attempt WHERE {condition}", values
             ).fetchall()
         )
         return tuple(_decode(row) for row in rows)
@@ -138,4 +151,6 @@ def _decode(row: tuple[Any, ...]) -> Attempt:
             ended_at=codec.optional(codec.number, row[10]),
             uploaded_bytes=codec.integer(row[11]),
             downloaded_bytes=codec.integer(row[12]),
+            peak_vram_bytes=codec.optional(codec.integer, row[13]),
+            energy_j=codec.optional(codec.number, row[14]),
         )

@@ -125,7 +125,7 @@ def _in_transaction(
 
 
 def _open_for_writing(path: Path) -> sqlite3.Connection:
-    _make_private_file(path)
+    make_private_file(path)
     with translated_errors(path):
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
@@ -159,7 +159,12 @@ def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
         raise damaged(path, finding)
 
 
-def _make_private_file(path: Path) -> None:
+def make_private_file(path: Path) -> None:
+    """Make a file for the owner only, if there is none.
+
+    Raises:
+        StoreError: it cannot be made or opened.
+    """
     try:
         make_private_folder(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

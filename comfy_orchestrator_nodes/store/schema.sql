@@ -91,6 +91,8 @@ CREATE TABLE attempt (
     ended_at REAL,
     uploaded_bytes INTEGER NOT NULL,
     downloaded_bytes INTEGER NOT NULL,
+    peak_vram_bytes INTEGER,
+    energy_j REAL,
     UNIQUE (job_id, number)
 ) WITHOUT ROWID;
 CREATE INDEX attempt_by_end ON attempt (ended_at);

@@ -34,7 +34,7 @@ description = "Makes this ComfyUI a good backend of ComfyUI Orchestrator: exact 
 readme = "README.md"
 requires-python = ">=3.10"
 license = {{ file = "LICENSE" }}
-dependencies = []
+dependencies = ["nvidia-ml-py>=12"]
 
 [project.urls]
 Repository = "https://github.com/comfyui-orchestrator/comfyui-orchestrator"
@@ -45,7 +45,8 @@ DisplayName = "ComfyUI Orchestrator Agent"
 requires-comfyui = ">=0.3.60"
 """
 
-_REQUIREMENTS = """# The agent needs only what ComfyUI itself brings.
+_REQUIREMENTS = """# NVIDIA's own binding, to see its GPUs; all else comes with ComfyUI.
+nvidia-ml-py>=12
 """
 
 _README = """# ComfyUI Orchestrator: the agent, alone
@@ -58,7 +59,8 @@ The master on another machine is given this server's token once: it is printed o
 made, shown in its sidebar (opened on that machine), and kept in `user/__comfy_orchestrator_agent/token`. Delete that
 file to revoke it.
 
-It needs no Python package that ComfyUI does not bring. Settings, security and measurements are told in the project's
+It needs one small Python package that ComfyUI does not bring, nvidia-ml-py, and without it only the figures of NVIDIA
+GPUs are missing. Settings, security and measurements are told in the project's
 `docs/agent.md`. MIT licensed.
 """
 

@@ -75,7 +75,7 @@ async def test_every_address_is_served_under_api_too(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "route",
-    [r for r in ROUTES if not r.path.startswith(("/status", "/openapi.json", "/listeners", "/conditions"))],
+    [r for r in ROUTES if not r.path.startswith(("/status", "/openapi.json", "/listeners", "/conditions", "/metrics"))],
     ids=_name,
 )
 async def test_without_a_service_every_route_says_why(http: Client, access: Access, route: Route) -> None:

@@ -194,6 +194,9 @@ attempts = build(
     ended_at=st.none() | times,
     uploaded_bytes=whole,
     downloaded_bytes=whole,
+    # Written by note_usage alone.
+    peak_vram_bytes=st.none(),
+    energy_j=st.none(),
 )
 runs = build(
     Run,

@@ -66,7 +66,7 @@ async def test_a_sound_database_breaks_no_rule(broken: Database) -> None:
         ("UPDATE job SET outputs = '{}' WHERE id = 'done'", "job done succeeded without its output 'image'"),
         (
             "DROP INDEX attempt_accepted; INSERT INTO attempt SELECT 'again', job_id, 2, backend_id, 'p', status,"
-            " charged, failure, created_at, started_at, ended_at, 0, 0 FROM attempt WHERE id = 'done/1'",
+            " charged, failure, created_at, started_at, ended_at, 0, 0, NULL, NULL FROM attempt WHERE id = 'done/1'",
             "job done has 2 accepted results",
         ),
     ],

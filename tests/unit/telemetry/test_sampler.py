@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from comfy_orchestrator_nodes.agent.telemetry.models import Device, Sample, Source
 from comfy_orchestrator_nodes.agent.telemetry.sampler import Pace, Sampler
-from comfy_orchestrator_nodes.agent.telemetry_routes import PATH, telemetry_routes
+from comfy_orchestrator_nodes.agent.telemetry_routes import PATH, telemetry_part
 from tests.unit.telemetry.clock import Clock
 
 PATIENCE_S = 20.0
@@ -200,7 +200,7 @@ async def test_the_route_answers_whatever_is_asked(
     start: Callable[..., Sampler], readings: Readings, watch_s: str
 ) -> None:
     app = web.Application()
-    app.add_routes(telemetry_routes(start(readings, pace=QUICK)))
+    app.add_routes(telemetry_part(start(readings, pace=QUICK)).routes)
     async with TestClient(TestServer(app)) as client:
         answer = await client.get(PATH, params={"watch_s": watch_s, "after": "x" * 1000})
         assert answer.status == 200

@@ -1,0 +1,1 @@
+"""Time series: a database of their own, because they are many and may be lost (ADR 102)."""
