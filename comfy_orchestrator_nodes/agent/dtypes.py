@@ -85,8 +85,8 @@ def is_tensor(value: Any) -> bool:
     return f"{type(value).__module__}.{type(value).__qualname__}" in ("torch.Tensor", "torch.nn.parameter.Parameter")
 
 
-def tensor_bits(tensor: Any, path: str) -> tuple[DType, RawArray]:
-    """Return a torch tensor's type and its elements, sharing its memory where that is the CPU's.
+def check_dense(tensor: Any, path: str) -> DType:
+    """Return the type of a torch tensor that has all its elements in memory.
 
     Raises:
         UnsupportedValue: it is sparse, quantized, without memory, or of a type that is not known here.
@@ -102,6 +102,11 @@ def tensor_bits(tensor: Any, path: str) -> tuple[DType, RawArray]:
             path=path,
             python_type=layout,
         )
+    return dtype
+
+
+def tensor_bits(tensor: Any, dtype: DType) -> RawArray:
+    """Return the elements of a dense torch tensor, sharing its memory where that is the CPU's."""
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     if dtype.numpy is None:
         import torch  # only there when a tensor is
@@ -109,7 +114,7 @@ def tensor_bits(tensor: Any, path: str) -> tuple[DType, RawArray]:
         # The same size, so any strides stay as they are.
         tensor = tensor.view({1: torch.uint8, 2: torch.int16, 4: torch.int32}[dtype.itemsize])
     bits: RawArray = tensor.numpy()
-    return dtype, bits.view(dtype.bits) if dtype.numpy is None else bits
+    return bits.view(dtype.bits) if dtype.numpy is None else bits
 
 
 def array_dtype(array: RawArray, path: str) -> DType:

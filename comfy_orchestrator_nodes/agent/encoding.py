@@ -12,7 +12,7 @@ import numpy as np
 
 from . import eightbit, skeleton
 from .container import EIGHT_BIT, FORMAT, VERSION, write_header
-from .dtypes import BY_NAME, DType, RawArray, RawTensor, array_dtype, tensor_bits
+from .dtypes import BY_NAME, DType, RawArray, RawTensor, array_dtype, check_dense, tensor_bits
 from .errors import UnsupportedValue
 from .skeleton import Json
 
@@ -104,9 +104,10 @@ class _Writer:
     def tensor(self, value: Any, path: str) -> dict[str, Json]:
         if isinstance(value, RawTensor):
             return self._add_known(value.dtype, value.bits)
+        dtype = check_dense(value, path)
         place = (value.data_ptr(), value.dtype, tuple(value.shape), value.stride(), value.is_conj(), value.is_neg())
         if place not in self._known:
-            self._known[place] = self._add(*tensor_bits(value, path))
+            self._known[place] = self._add(dtype, tensor_bits(value, dtype))
         return self._known[place]
 
     def array(self, value: Any, path: str) -> tuple[str, dict[str, Json]]:
