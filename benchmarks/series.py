@@ -152,7 +152,7 @@ def hour(now: float, metrics: tuple[str, ...]) -> Question:
 
 async def ask(store: SampleStore, question: Question) -> str:
     """Return the answer as the route sends it."""
-    return SamplesView.of(await store.ask(question)).model_dump_json()
+    return SamplesView.of(await store.ask(question)).model_dump_json(by_alias=True)
 
 
 async def measured(once: Callable[[], Awaitable[object]]) -> tuple[float, float]:

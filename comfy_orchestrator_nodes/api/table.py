@@ -173,7 +173,7 @@ def fallback(routes: Sequence[Route]) -> Callable[[web.Request], Awaitable[web.S
 def shaped(answer: BaseModel, status: int) -> web.Response:
     """Return an answer as JSON."""
     return web.Response(
-        text=answer.model_dump_json(),
+        text=answer.model_dump_json(by_alias=True),
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},

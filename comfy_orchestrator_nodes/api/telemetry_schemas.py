@@ -185,9 +185,9 @@ class SeriesView(View):
 
 
 class SamplesView(View):
-    """Some series. Value number i of each is that of the time from `start` + i · `step_s` on."""
+    """Some series. Value number i of each is that of the time from `from` + i · `step_s` on."""
 
-    start: float = Field(description="A multiple of the step: `from`, or a little before.")
+    from_: float = Field(serialization_alias="from", description="A multiple of the step: the asked, or a bit before.")
     step_s: int
     steps: int
     resolution_s: int = Field(description="How finely the samples of that time are kept: 1, 10 or 60 s.")
@@ -198,7 +198,7 @@ class SamplesView(View):
         """Return an answer as it is shown."""
         grid = answer.grid
         return cls.model_construct(
-            start=float(grid.start),
+            from_=float(grid.start),
             step_s=grid.step_s,
             steps=grid.count,
             resolution_s=grid.level.bucket_s,

@@ -133,7 +133,10 @@ class Collector:
         while True:
             started = self._clock()
             await self._read_once(backend_id, state)
-            pause_s = max(0.1, started + self._interval_s(backend_id, state) - self._clock())
+            # However many jobs begin and end there, it is not read more often than when somebody looks.
+            least_s = self._times.watched_s if state.agent is not False else self._times.plain_s
+            await asyncio.sleep(max(0.0, started + least_s - self._clock()))
+            pause_s = max(0.0, started + self._interval_s(backend_id, state) - self._clock())
             # Not wait_for: before Python 3.12 it swallows a cancel that comes together with the nudge.
             alarm = asyncio.get_running_loop().call_later(pause_s, nudge.set)
             try:

@@ -24,6 +24,9 @@ LAST_SAMPLE_S = 1.5
 COVERED_RATIO = 0.8
 """Which share of its time must have been measured for its energy to be told."""
 
+SHORTEST_S = 0.5
+"""What is over sooner lies between two samples, and thousands of such attempts are not worth a look each."""
+
 DENSE_S = 5.0
 """From this length on an attempt's peak can hardly lie between two samples of an agent."""
 
@@ -67,6 +70,8 @@ class UsageKeeper:
         """Take note of an attempt that changed: it is read more often while it runs, and measured when it ended."""
         self._collector.nudge(attempt.backend_id)
         if not attempt.status.final or attempt.started_at is None or attempt.ended_at is None:
+            return
+        if attempt.ended_at - attempt.started_at < SHORTEST_S:
             return
         task = asyncio.create_task(self._measure_later(attempt, definition_key), name=f"usage of {attempt.id}")
         self._tasks.add(task)

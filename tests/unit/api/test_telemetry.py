@@ -48,7 +48,7 @@ async def test_what_was_measured_is_told_over_time(api: Api) -> None:
     assert {value for value in gpu["max"] if value is not None} == {200}
     assert None in gpu["avg"]
     assert gpu["min"] is None
-    assert answer["start"] % answer["step_s"] == 0
+    assert answer["from"] % answer["step_s"] == 0
     assert [series["backend_id"] for series in many["series"]] == [peer["id"]]
 
 
