@@ -102,13 +102,18 @@ class HealthMonitor:
         while True:
             await self._probe_once(backend_id)
             wait_s = self._pause_s(self.of(backend_id))
+            due = asyncio.get_running_loop().time() + wait_s
+            # Not wait_for: before Python 3.12 it swallows a cancel that comes together with the nudge, and whoever
+            # forgets the backend would wait for this task for ever.
+            alarm = asyncio.get_running_loop().call_at(due, nudge.set)
             try:
-                await asyncio.wait_for(nudge.wait(), wait_s)
-            except asyncio.TimeoutError:
-                continue
+                await nudge.wait()
+            finally:
+                alarm.cancel()
             nudge.clear()
-            # A nudge brings one probe forward; a storm of failing exchanges must not become a storm of probes.
-            await asyncio.sleep(min(0.2, self._times.retry_s))
+            if asyncio.get_running_loop().time() < due:
+                # A nudge brings one probe forward; a storm of failing exchanges must not become a storm of probes.
+                await asyncio.sleep(min(0.2, self._times.retry_s))
 
     def _pause_s(self, health: BackendHealth) -> float:
         if health.status is BackendStatus.DEGRADED:
