@@ -17,6 +17,7 @@ from typing import Any
 
 import folder_paths
 import nodes as comfy_nodes
+from aiohttp import web
 from comfy import model_management
 from comfy.cli_args import args
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -38,9 +39,10 @@ from .nodes import io as io_nodes
 from .nodes.crossing import Crossing
 from .nodes.host import Execution
 from .nodes.mosaic import mosaic
+from .nodes.owners import Owners
 from .nodes.prompt_handler import annotate
 from .orchestrator.snapshot import Publisher, Snapshot
-from .service import DATABASE_NAME, Service, open_service
+from .service import DATABASE_NAME, Service, new_uuid, open_service
 from .store.lock import StoreLock
 from .workflow.graph import REMOTE_WORKFLOW
 from .workflow.needs import FileName
@@ -61,6 +63,9 @@ class Extension:
 
     def __init__(self, server: PromptServer) -> None:
         self._server = server
+        self._owners = Owners(self._user_of, new_uuid)
+        if args.multi_user:
+            server.app.middlewares.append(self._owners.middleware())
         self._events = BrowserEvents(server.send_sync)
         self._publisher = Publisher(self._events.library_changed)
         self._stack = AsyncExitStack()
@@ -147,6 +152,10 @@ class Extension:
         client_id: str | None = self._server.client_id
         return client_id
 
+    def owner(self, execution: Execution) -> str | None:
+        """Return the user who queued the prompt, where ComfyUI knows several."""
+        return self._owners.of(execution.prompt_id)
+
     def show_progress(self, execution: Execution, value: float, maximum: float, previews: Sequence[bytes]) -> None:
         """Show progress on the node, unless ComfyUI is at another prompt by now: its registry is one for all."""
         registry = get_progress_state()
@@ -182,6 +191,14 @@ class Extension:
         interrupted: Exception = model_management.InterruptProcessingException()
         return interrupted
 
+    def _user_of(self, request: web.Request) -> str | None:
+        """Return the user who makes a request, or None for one that ComfyUI does not know and will refuse."""
+        try:
+            user: str = self._server.user_manager.get_request_user_id(request)
+        except KeyError:
+            return None
+        return user
+
     # --- what ComfyUI calls
 
     def on_prompt(self, json_data: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +207,7 @@ class Extension:
         if not isinstance(prompt, dict):
             return json_data
         annotated = annotate(prompt, self.snapshot().definitions.get)
-        return {**json_data, "prompt": wire_guards(annotated, _reshapes)}
+        return {**self._owners.note(json_data), "prompt": wire_guards(annotated, _reshapes)}
 
 
 def _this_server() -> Backend:

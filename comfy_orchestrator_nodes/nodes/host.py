@@ -40,6 +40,9 @@ class Host(Protocol):
     def client_id(self) -> str | None:
         """Return the browser that queued the running prompt."""
 
+    def owner(self, execution: Execution) -> str | None:
+        """Return the user who queued the prompt, where ComfyUI knows several."""
+
     def show_progress(self, execution: Execution, value: float, maximum: float, previews: Sequence[bytes]) -> None:
         """Show progress, and preview images if there are any side by side, on the node."""
 

@@ -279,7 +279,13 @@ class _Task:
                 elif id(given) not in encoded:
                     encoded[id(given)] = await asyncio.to_thread(encode, given, parameter, artifacts)
         stored = {slot: [encoded[id(given)] for given in self._lists[slot]] for slot in self._parameters}
-        run = Run(self._execution.prompt_id, RunStatus.RUNNING, time.time(), client_id=self._host.client_id())
+        run = Run(
+            self._execution.prompt_id,
+            RunStatus.RUNNING,
+            time.time(),
+            client_id=self._host.client_id(),
+            owner=self._host.owner(self._execution),
+        )
         return [self._request(self._item_values(index, stored), index, run) for index in range(count)]
 
     def _item_values(self, index: int, lists: Mapping[str, Sequence[Any]] | None = None) -> dict[str, Any]:

@@ -40,6 +40,9 @@ class Screen:
     def client_id(self) -> str | None:
         return None
 
+    def owner(self, execution: Execution) -> str | None:
+        return None
+
     def show_progress(self, execution: Execution, value: float, maximum: float, previews: Sequence[bytes]) -> None:
         self.bar = (value, maximum)
         if previews:
