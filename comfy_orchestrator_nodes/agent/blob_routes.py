@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import BinaryIO, TypeVar
 
 from aiohttp import web
@@ -117,14 +118,17 @@ class BlobRoutes:
     async def _send(
         self, request: web.Request, file: BinaryIO, headers: dict[str, str], start: int, end: int, size_bytes: int
     ) -> web.StreamResponse:
-        partial = (start, end) != (0, size_bytes)
-        if partial:
+        in_part = (start, end) != (0, size_bytes)
+        if in_part:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size_bytes}"
-        response = web.StreamResponse(status=206 if partial else 200, headers=headers)
+        response = web.StreamResponse(status=206 if in_part else 200, headers=headers)
         response.content_length = end - start
         await response.prepare(request)
-        if end > start:
+        try:
             await self._send_content(request, response, file, start, end - start)
+        except OSError as error:
+            # Too late for an answer of another kind: the caller must see that this one was cut short.
+            raise ConnectionResetError("The blob could not be read.") from error
         await response.write_eof()
         return response
 
@@ -135,16 +139,20 @@ class BlobRoutes:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("The connection is closed.")
-        try:
-            await asyncio.get_running_loop().sendfile(transport, file, start, count, fallback=False)
-        except (NotImplementedError, asyncio.SendfileNotAvailableError):
-            file.seek(start)
-            while count > 0:
-                chunk = await self._in_thread(lambda: file.read(min(_READ_BYTES, count)))  # noqa: B023 - awaited here
-                if not chunk:
-                    raise ConnectionResetError("The blob was cut short.") from None
-                await response.write(chunk)
-                count -= len(chunk)
+        if count and transport.get_extra_info("sslcontext") is None:
+            try:
+                await asyncio.get_running_loop().sendfile(transport, file, start, count, fallback=False)
+            except (NotImplementedError, asyncio.SendfileNotAvailableError):
+                pass
+            else:
+                return
+        await self._in_thread(lambda: file.seek(start))
+        while count > 0:
+            chunk = await self._in_thread(partial(file.read, min(_READ_BYTES, count)))
+            if not chunk:
+                raise ConnectionResetError("The blob was cut short.")
+            await response.write(chunk)
+            count -= len(chunk)
 
     async def put_blob(self, request: web.Request) -> web.StreamResponse:
         """Take a blob, or the rest of one."""

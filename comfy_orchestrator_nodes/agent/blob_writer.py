@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,21 +53,22 @@ class BlobWriter:
         """The hash of what was written, in lower-case hex."""
         return self._hash.hexdigest()
 
-    def hash(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Take some buffers into the hash."""
-        for part in parts:
-            self._hash.update(part)
+    def hash(self, part: bytes | memoryview) -> None:
+        """Take a buffer of bytes into the hash."""
+        self._hash.update(part)
 
-    def write(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Append some buffers, all of them.
+    def write(self, part: bytes | memoryview) -> None:
+        """Append a buffer of bytes, all of it.
 
         Raises:
             DiskFull: the disk is full and nothing could be evicted.
             SetupFailed: the write failed for another reason.
         """
-        for part in parts:
-            self._write(memoryview(part))
-            self.size_bytes += len(part)
+        view = memoryview(part)
+        written = 0
+        while written < len(view):
+            written += self._write_some(view[written:])
+        self.size_bytes += len(view)
 
     def append(self, part: memoryview) -> None:
         """Hash and write one buffer of bytes; a large one on two cores.
@@ -76,12 +77,12 @@ class BlobWriter:
             DiskFull, SetupFailed: as ``write``.
         """
         if len(part) < _LARGE_BYTES:
-            self.hash([part])
-            self.write([part])
+            self.hash(part)
+            self.write(part)
             return
         with ThreadPoolExecutor(1, "agent-hash") as pool:
-            hashing: Future[None] = pool.submit(self.hash, [part])
-            self.write([part])
+            hashing: Future[None] = pool.submit(self.hash, part)
+            self.write(part)
             hashing.result()
 
     def close(self) -> None:
@@ -94,11 +95,6 @@ class BlobWriter:
         """Close and delete the file. Does nothing once it was published."""
         self.close()
         self.path.unlink(missing_ok=True)
-
-    def _write(self, view: memoryview) -> None:
-        written = 0
-        while written < len(view):
-            written += self._write_some(view[written:])
 
     def _write_some(self, view: memoryview) -> int:
         try:

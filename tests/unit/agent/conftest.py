@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -84,7 +85,9 @@ async def serve(
     runners: list[web.AppRunner] = []
     sessions: list[aiohttp.ClientSession] = []
 
-    async def start(*, idle_s: float = 5.0, trust_loopback: bool = True, **limits: Any) -> Served:
+    async def start(
+        *, idle_s: float = 5.0, trust_loopback: bool = True, tls: ssl.SSLContext | None = None, **limits: Any
+    ) -> Served:
         store = BlobStore(tmp_path, clock=clock, free_disk=disk, **limits)
         uploads = Uploads(store, executor, clock=clock, idle_s=idle_s)
         token = Token(tmp_path / "user")
@@ -99,10 +102,11 @@ async def serve(
         runner = web.AppRunner(app, lingering_time=0.1)
         runners.append(runner)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        session = aiohttp.ClientSession(url, headers={"X-Orchestrator": "1"})
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        connector = aiohttp.TCPConnector(ssl=tls is None)  # the test's certificate is its own
+        session = aiohttp.ClientSession(url, headers={"X-Orchestrator": "1"}, connector=connector)
         sessions.append(session)
         return Served(url, store, uploads, token, clock, session)
 

@@ -7,7 +7,9 @@ import errno
 import hashlib
 import io
 import os
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +68,15 @@ async def test_a_blob_comes_back_as_it_was_sent(agent: Served, data: bytes) -> N
     status, body, headers = await get(agent, data)
     assert (status, body, headers["ETag"]) == (200, data, f'"{named(data)}"')
     assert agent.files() == [named(data)]
+
+
+async def test_a_blob_crosses_tls(serve: Serve) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(Path(__file__).parents[2] / "data" / "tls" / "server.pem")
+    agent = await serve(tls=tls)
+    assert (await put(agent, DATA))[0] == 201
+    assert (await get(agent, DATA))[:2] == (200, DATA)
+    assert (await get(agent, DATA, Range="bytes=1000000-2499999"))[:2] == (206, DATA[1_000_000:2_500_000])
 
 
 async def test_a_blob_that_is_there_is_not_written_again(agent: Served) -> None:
