@@ -37,6 +37,8 @@ class BackendAttemptView(View):
     created_at: float
     started_at: float | None
     ended_at: float | None
+    peak_vram_bytes: int | None = Field(description="On its fullest GPU meanwhile, others' included; null: unknown.")
+    energy_j: float | None = Field(description="What its GPUs drew meanwhile; null: unknown.")
 
     @classmethod
     def of(cls, attempt: Attempt, definition: str) -> BackendAttemptView:
@@ -53,6 +55,8 @@ class BackendAttemptView(View):
             created_at=attempt.created_at,
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
+            peak_vram_bytes=attempt.peak_vram_bytes,
+            energy_j=attempt.energy_j,
         )
 
 

@@ -10,12 +10,12 @@ from ..errors import StaleWrite
 from . import codec
 from .database import Database
 
-_COLUMNS = (
+_SAVED = (
     "id, job_id, number, backend_id, prompt_id, status, charged, failure, created_at, started_at, ended_at, "
     "uploaded_bytes, downloaded_bytes"
 )
-_MEASURED = "peak_vram_bytes, energy_j"
-"""Written by ``note_usage`` alone: whoever saves an attempt does not know what it took."""
+_COLUMNS = f"{_SAVED}, peak_vram_bytes, energy_j"
+"""The last two are written by ``note_usage`` alone: whoever saves an attempt does not know what it took."""
 _FINAL = tuple(status.value for status in AttemptStatus if status.final)
 _FINAL_MARKS = ", ".join("?" * len(_FINAL))
 
@@ -78,7 +78,7 @@ class AttemptRepository:
     async def _select(self, condition: str, *values: str | float) -> tuple[Attempt, ...]:
         rows = await self._database.read(
             lambda connection: connection.execute(
-                f"SELECT {_COLUMNS}, {_MEASURED} FROM attempt WHERE {condition}", values
+                f"SELECT {_COLUMNS} FROM attempt WHERE {condition}", values
             ).fetchall()
         )
         return tuple(_decode(row) for row in rows)
@@ -95,7 +95,7 @@ def save_attempt(connection: sqlite3.Connection, attempt: Attempt) -> None:
     """
     row = _encode(attempt)
     inserted = connection.execute(
-        f"INSERT INTO attempt ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        f"INSERT INTO attempt ({_SAVED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         row,
     )
     if inserted.rowcount == 1:

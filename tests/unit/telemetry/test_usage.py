@@ -130,6 +130,8 @@ async def test_an_attempt_that_ends_is_measured_stored_and_learned_from(setting:
     await setting.jobs.apply(JobChange(job.id, JobStatus.DISPATCHED, JobStatus.RUNNING, START, (ended,), ()))
     (stored,) = await setting.attempts.for_job(job.id)
     assert (stored.status, stored.energy_j) == (AttemptStatus.SUCCEEDED, 1000)
+    ((shown, _),) = await setting.attempts.on_backend("attic", since=START, until=START + 100, limit=10)
+    assert shown == stored
 
 
 def test_a_definition_that_got_by_with_little_fits_where_another_backend_ran_out() -> None:
