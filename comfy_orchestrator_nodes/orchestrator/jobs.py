@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from ..domain import Decision, Job, JobStatus, Run, RunStatus, Value
@@ -34,6 +35,8 @@ from .requests import raise_failure as raise_failure
 from .values import Values
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEASE_S = 24 * 3600.0
 """How long the files of a job under way are kept at least; renewed on every start."""
@@ -80,7 +83,7 @@ class Orchestrator:
         """By key: of several who submit the same work at once, one starts it and the others join."""
         self._open_runs: set[str] = set()
         self._subscribers: list[Callable[[JobUpdate], None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._values = Values(whereabouts, artifacts, jobs, self._run_again)
 
     async def start(self) -> None:
@@ -138,6 +141,20 @@ class Orchestrator:
             BindingFailed: a value does not fit its parameter.
             StoreError: it could not be stored.
         """
+        entering = self._spawn(self._enter(request), f"submit {request.definition_id}")
+        try:
+            return await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            # Whoever asked is gone, but what the store was asked for is done all the same.
+            entering.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, entering: asyncio.Task[Ticket]) -> None:
+        if not entering.cancelled() and entering.exception() is None:
+            give_back = self.give_back(entering.result(), "the end of what asked for it")
+            self._spawn(give_back, f"give back {entering.result().job_id}")
+
+    async def _enter(self, request: Request) -> Ticket:
         job = await self._maker.job(request, self._values.sure)
         if request.run is not None:
             self._open_runs.add(request.run.id)
@@ -325,9 +342,13 @@ class Orchestrator:
             self._claims.remove(job.id)
         if done.cancelled():
             return
-        task = asyncio.create_task(self._keep(done.result()), name=f"keep result of {job.id}")
+        self._spawn(self._keep(done.result()), f"keep result of {job.id}")
+
+    def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _keep(self, job: Job) -> None:
         """Let go of a final job's inputs, keep its result for others, and end a run that was only this job."""
