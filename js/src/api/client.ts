@@ -2,6 +2,7 @@ import { backendsApi, type BackendsApi } from './backends'
 import { createHttp, type Fetch, type Http } from './http'
 import { jobsApi, type JobsApi } from './jobs'
 import { libraryApi, type LibraryApi } from './library'
+import { runsApi, type RunsApi } from './runs'
 import { systemApi, type SystemApi } from './system'
 import { telemetryApi, type TelemetryApi } from './telemetry'
 
@@ -11,6 +12,7 @@ export interface Client {
   readonly backends: BackendsApi
   readonly jobs: JobsApi
   readonly library: LibraryApi
+  readonly runs: RunsApi
   readonly system: SystemApi
   readonly telemetry: TelemetryApi
 }
@@ -22,6 +24,7 @@ export function createClient(fetch: Fetch): Client {
     backends: backendsApi(http),
     jobs: jobsApi(http),
     library: libraryApi(http),
+    runs: runsApi(http),
     system: systemApi(http),
     telemetry: telemetryApi(http),
   }

@@ -1,6 +1,6 @@
 import type { Http, SendOptions } from './http'
 import { segment } from './http'
-import { JobList, type JobStatus } from './schemas/jobs'
+import { Explanation, JobDetail, JobEvents, JobList, type JobStatus } from './schemas/jobs'
 import { Done } from './schemas/system'
 
 export interface JobFilter {
@@ -16,10 +16,20 @@ export interface JobFilter {
 }
 
 export function jobsApi(http: Http) {
+  const at = (id: string, rest = '') => `/jobs/${segment(id)}${rest}`
   return {
     /** A page of jobs, newest first. */
     list: (filter: JobFilter = {}, options?: SendOptions) => http.get(JobList, '/jobs', { ...filter }, options),
-    cancel: (id: string) => http.send(Done, 'POST', `/jobs/${segment(id)}/cancel`),
+    get: (id: string, options?: SendOptions) => http.get(JobDetail, at(id), {}, options),
+    /** Its story, in order. */
+    events: async (id: string, options?: SendOptions) => (await http.get(JobEvents, at(id, '/events'), {}, options)).events,
+    explanation: (id: string, options?: SendOptions) => http.get(Explanation, at(id, '/explanation'), {}, options),
+    cancel: (id: string) => http.send(Done, 'POST', at(id, '/cancel')),
+    /** Run the work of a job that has ended again, as a new job; elsewhere: on none of the backends that had it. */
+    retry: (id: string, elsewhere = false) => http.send(JobDetail, 'POST', at(id, '/retry'), { elsewhere }),
+    prioritise: (id: string, priority: number) => http.send(JobDetail, 'POST', at(id, '/priority'), { priority }),
+    /** Let a waiting job be served before another one, or, with null, before all that wait. */
+    move: (id: string, before: string | null) => http.send(JobDetail, 'POST', at(id, '/move'), { before }),
   }
 }
 

@@ -37,6 +37,8 @@ export function job(id: string, status: JobStatus = 'queued', parts: Partial<Job
     status,
     node_id: null,
     item_index: 0,
+    priority: 0,
+    queued_at: null,
     created_at: 0,
     ended_at: null,
     failure: null,

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest'
+
+import type { Attempt, JobDetail, JobEvent } from '@/api/schemas/jobs'
+import { timeline } from '@/views/jobs/timeline'
+
+import { job } from '../../support/make'
+
+function attempt(id: string, times: Partial<Attempt>): Attempt {
+  return {
+    id,
+    number: 1,
+    backend_id: 'b',
+    backend: 'big',
+    prompt_id: id,
+    status: 'succeeded',
+    charged: true,
+    failure: null,
+    created_at: 0,
+    started_at: null,
+    ended_at: null,
+    uploaded_bytes: 0,
+    downloaded_bytes: 0,
+    peak_vram_bytes: null,
+    energy_j: null,
+    ...times,
+  }
+}
+
+function detail(attempts: Attempt[], parts: Partial<JobDetail> = {}): JobDetail {
+  return { ...job('j', 'running'), backend: 'auto', values: {}, outputs: {}, attempts, ...parts }
+}
+
+const event = (attemptId: string, kind: string, at: number): JobEvent => ({ sequence: 1, at, kind, attempt_id: attemptId, details: {} })
+const told = (spans: ReturnType<typeof timeline>) => spans.map(({ phase, from, to }) => [phase, from, to])
+
+describe('where the time of a job went', () => {
+  it('is its wait, its transfer, the queue there, and the run', () => {
+    const done = detail([attempt('a', { created_at: 2, started_at: 6, ended_at: 9 })], { status: 'succeeded', ended_at: 9 })
+    expect(told(timeline(done, [event('a', 'accepted', 4)], 100))).toEqual([
+      ['queued', 0, 2],
+      ['preparing', 2, 4],
+      ['remoteQueue', 4, 6],
+      ['running', 6, 9],
+    ])
+  })
+
+  it('goes on until now while it runs', () => {
+    const running = detail([attempt('a', { created_at: 1, started_at: 3 })])
+    expect(told(timeline(running, [event('a', 'accepted', 2)], 10)).at(-1)).toEqual(['running', 3, 10])
+  })
+
+  it('tells a failed attempt and the wait for the next one', () => {
+    const failure = { cause: 'vanished', message: '', node_id: null, class_type: null, traceback: [], dropped: false }
+    const spans = timeline(
+      detail([attempt('a', { created_at: 0, started_at: 1, ended_at: 4, failure }), attempt('b', { created_at: 6 })]),
+      [],
+      8,
+    )
+    expect(told(spans)).toEqual([
+      ['preparing', 0, 1],
+      ['running', 1, 4],
+      ['queued', 4, 6],
+      ['preparing', 6, 8],
+    ])
+    expect(spans[1]?.failed).toBe(true)
+  })
+
+  it('is only a wait before anything was tried', () => {
+    expect(told(timeline(detail([]), [], 5))).toEqual([['queued', 0, 5]])
+  })
+})
