@@ -15,11 +15,13 @@ from aiohttp import web
 
 from .blobs import BlobStore, check_sha256
 from .errors import BlobMissing, Busy, MalformedRequest, RangeWrong
+from .packing import BLOCK_BYTES, NAME, Unpacker, Zstd, pack
 from .routing import PREFIX, Json, Part, answer, read_object
-from .uploads import Uploads, extent_of
+from .uploads import ENCODING_HEADER, SIZE_HEADER, Uploads, extent_of
 
 BLOBS = PREFIX + "/blobs"
 LEASE_HEADER = "X-Orchestrator-Lease"
+ACCEPT_HEADER = "X-Orchestrator-Accept"
 OFFSET_HEADER = "X-Orchestrator-Offset"
 DEFAULT_LEASE = ("upload", 600.0)
 MAX_HASHES = 10_000
@@ -29,7 +31,6 @@ UPLOADS = 4
 WAITING = 64
 """How many requests may wait for their turn before others are sent away."""
 _RETRY_AFTER_S = 2
-_READ_BYTES = 1 << 20
 
 ResultT = TypeVar("ResultT")
 
@@ -40,10 +41,11 @@ _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 class BlobRoutes:
     """Handlers over one store."""
 
-    def __init__(self, store: BlobStore, uploads: Uploads, executor: Executor) -> None:
+    def __init__(self, store: BlobStore, uploads: Uploads, executor: Executor, zstd: Zstd | None = None) -> None:
         self._store = store
         self._uploads = uploads
         self._executor = executor
+        self._zstd = zstd
         self._downloading = Turns(DOWNLOADS)
         self._uploading = Turns(UPLOADS)
 
@@ -51,7 +53,7 @@ class BlobRoutes:
         """Return what blobs add to the agent."""
         one = BLOBS + "/{sha256}"
         return Part(
-            capabilities=("blobs", "blobs.range", "blobs.resume"),
+            capabilities=("blobs", "blobs.range", "blobs.resume", *([f"blobs.{NAME}"] if self._zstd else [])),
             facts={"blobs": {"max_blob_bytes": self._store.max_blob_bytes}},
             routes=[
                 web.get(BLOBS, self.get_usage),
@@ -121,11 +123,18 @@ class BlobRoutes:
         in_part = (start, end) != (0, size_bytes)
         if in_part:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size_bytes}"
+        zstd = self._zstd if request.headers.get(ACCEPT_HEADER) == NAME else None
+        if zstd is not None:
+            headers |= {ENCODING_HEADER: NAME, SIZE_HEADER: str(end - start)}
         response = web.StreamResponse(status=206 if in_part else 200, headers=headers)
-        response.content_length = end - start
+        if zstd is None:
+            response.content_length = end - start
         await response.prepare(request)
         try:
-            await self._send_content(request, response, file, start, end - start)
+            if zstd is None:
+                await self._send_content(request, response, file, start, end - start)
+            else:
+                await self._send_blocks(response, file, start, end - start, partial(pack, zstd))
         except OSError as error:
             # Too late for an answer of another kind: the caller must see that this one was cut short.
             raise ConnectionResetError("The blob could not be read.") from error
@@ -146,22 +155,34 @@ class BlobRoutes:
                 pass
             else:
                 return
+        await self._send_blocks(response, file, start, count, bytes)
+
+    async def _send_blocks(
+        self, response: web.StreamResponse, file: BinaryIO, start: int, count: int, shape: Callable[[bytes], bytes]
+    ) -> None:
+        """Read blocks in a thread, which also gives them the shape in which they are sent."""
         await self._in_thread(lambda: file.seek(start))
-        while count > 0:
-            chunk = await self._in_thread(partial(file.read, min(_READ_BYTES, count)))
-            if not chunk:
-                raise ConnectionResetError("The blob was cut short.")
-            await response.write(chunk)
-            count -= len(chunk)
+        for place in range(0, count, BLOCK_BYTES):
+            size = min(BLOCK_BYTES, count - place)
+            await response.write(await self._in_thread(partial(_shaped, file, size, shape)))
 
     async def put_blob(self, request: web.Request) -> web.StreamResponse:
         """Take a blob, or the rest of one."""
         sha256 = _sha256(request)
         owner, lease_s = lease_of(request)
         extent = extent_of(request)
+        unpacker = self._unpacker(request, extent.length)
         async with self._uploading.turn():
-            fresh = await self._uploads.receive(sha256, extent, request.content, owner, lease_s)
+            fresh = await self._uploads.receive(sha256, extent, request.content, owner, lease_s, unpacker)
         return answer({"sha256": sha256, "size_bytes": extent.total}, status=201 if fresh else 200)
+
+    def _unpacker(self, request: web.Request, total: int) -> Unpacker | None:
+        told = request.headers.get(ENCODING_HEADER)
+        if told is None:
+            return None
+        if told != NAME or self._zstd is None:
+            raise MalformedRequest(f"This peer does not unpack {told[:40]!r}: send the blob as it is.")
+        return Unpacker(self._zstd, total)
 
     async def _in_thread(self, work: Callable[[], ResultT]) -> ResultT:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -241,6 +262,16 @@ def _headers(sha256: str) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
+
+
+def _shaped(file: BinaryIO, size: int, shape: Callable[[bytes], bytes]) -> bytes:
+    block = file.read(size)
+    while len(block) < size:
+        more = file.read(size - len(block))
+        if not more:
+            raise ConnectionResetError("The blob was cut short.")
+        block += more
+    return shape(block)
 
 
 def _sha256(request: web.Request) -> str:

@@ -21,6 +21,7 @@ from .blobs import BlobStore
 from .errors import SetupFailed
 from .introduction import Introduction, TokenRoutes
 from .nodes import DISPLAY_NAMES, KNOWN_TYPES, UI_KEY, VALUE_IN, VALUE_OUT, build
+from .packing import find_zstd
 from .routing import PREFIX, Part, add_parts
 from .settings import Settings
 from .stalls import Stalls
@@ -61,7 +62,7 @@ def load(*, dedicated: bool) -> tuple[dict[str, type], dict[str, str]]:
     executor = ThreadPoolExecutor(_THREADS, "orchestrator-agent")
     stalls = Stalls(lambda: _has_worked(server), enabled=settings.freezes(dedicated=dedicated))
     parts = [
-        BlobRoutes(store, Uploads(store, executor, clock=time.monotonic), executor).part(),
+        BlobRoutes(store, Uploads(store, executor, clock=time.monotonic), executor, find_zstd()).part(),
         _values_part(),
         stalls.part(),
         telemetry_part(_sampler(server)),

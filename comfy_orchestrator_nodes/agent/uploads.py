@@ -18,6 +18,7 @@ from aiohttp import ClientPayloadError, StreamReader, web
 from .blob_writer import BlobWriter
 from .blobs import BlobStore, Reservation
 from .errors import BlobsFull, DiskFull, MalformedRequest, OffsetWrong, UploadStalled
+from .packing import Unpacker
 
 KEEP_S = 600.0
 """How long what came of a cut-off upload is kept."""
@@ -26,6 +27,9 @@ IDLE_S = 60.0
 """How long an upload may bring nothing."""
 _BATCH_BYTES = 1 << 20
 """What is handed to a thread at once: less, and the hand-over costs more than the hashing."""
+
+ENCODING_HEADER = "X-Orchestrator-Encoding"
+SIZE_HEADER = "X-Orchestrator-Size"
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
@@ -40,14 +44,14 @@ class Extent:
 
 
 def extent_of(request: web.Request) -> Extent:
-    """Return which part of a blob a request brings.
+    """Return which part of a blob a request brings, in bytes of the blob even if the body is packed.
 
     Raises:
         MalformedRequest: it does not say how long it is, or contradicts itself.
     """
-    length = request.content_length
+    length = _packed_length(request) if ENCODING_HEADER in request.headers else request.content_length
     if length is None:
-        raise MalformedRequest("Say how long the body is (Content-Length).")
+        raise MalformedRequest(f"Say how long the body is (Content-Length; {SIZE_HEADER} if it is packed).")
     told = request.headers.get("Content-Range")
     if told is None:
         return Extent(0, length, length)
@@ -58,6 +62,11 @@ def extent_of(request: web.Request) -> Extent:
     if last - first + 1 != length or last + 1 != total:
         raise MalformedRequest("Content-Range must reach to the end of the blob and fit the body's length.")
     return Extent(first, length, total)
+
+
+def _packed_length(request: web.Request) -> int | None:
+    told = request.headers.get(SIZE_HEADER, "")
+    return int(told) if re.fullmatch(r"\d{1,19}", told, re.ASCII) else None
 
 
 @dataclass
@@ -104,10 +113,19 @@ class Uploads:
         while self._partials:
             self._partials.popitem()[1].discard()
 
-    async def receive(self, sha256: str, extent: Extent, body: StreamReader, owner: str, lease_s: float) -> bool:
+    async def receive(
+        self,
+        sha256: str,
+        extent: Extent,
+        body: StreamReader,
+        owner: str,
+        lease_s: float,
+        unpacker: Unpacker | None = None,
+    ) -> bool:
         """Store a body as a blob, or as the rest of one; return False if it was there already and nothing was read.
 
         Raises:
+            MalformedValue: it is packed, and damaged. It was deleted.
             OffsetWrong: it does not go on where the upload stopped.
             UploadStalled: it was cut off, or nothing came for too long; what came is kept.
             HashWrong: it is not what its name says. It was deleted.
@@ -118,7 +136,7 @@ class Uploads:
         if partial is None:
             return False
         try:
-            await self._read(body, partial)
+            await self._read(body, partial, unpacker)
             await loop.run_in_executor(self._executor, self._publish, partial, sha256, owner, lease_s)
         except UploadStalled:
             await loop.run_in_executor(self._executor, self._keep(sha256, partial))
@@ -177,13 +195,16 @@ class Uploads:
         asyncio.get_running_loop().call_later(KEEP_S, self.sweep)
         return older.discard if older is not None else lambda: None
 
-    async def _read(self, body: StreamReader, partial: _Partial) -> None:
+    async def _read(self, body: StreamReader, partial: _Partial, unpacker: Unpacker | None) -> None:
         """Hand the body to threads in batches: one is hashed and written while the next is received."""
+        works: list[Callable[[bytes], None]] = [partial.writer.hash, partial.writer.write]
+        if unpacker is not None:
+            works = [bind(_write_unpacked, partial.writer, unpacker)]
         storing: list[asyncio.Future[None]] = []
         try:
             while batch := await self._next_batch(body):
                 await _all_of(storing)
-                storing = [self._in_thread(work, batch) for work in (partial.writer.hash, partial.writer.write)]
+                storing = [self._in_thread(work, batch) for work in works]
         finally:
             # Also when this fails or is cancelled: the threads must be done with the file before it is closed.
             await asyncio.shield(_all_of(storing))
@@ -217,6 +238,12 @@ class Uploads:
             batch.append(chunk)
             size += len(chunk)
         return b"".join(batch)
+
+
+def _write_unpacked(writer: BlobWriter, unpacker: Unpacker, batch: bytes) -> None:
+    for block in unpacker.feed(batch):
+        writer.hash(block)
+        writer.write(block)
 
 
 async def _all_of(working: Sequence[asyncio.Future[None]]) -> None:

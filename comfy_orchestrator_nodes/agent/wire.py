@@ -12,6 +12,8 @@ from .decoding import NUMPY, TORCH, Native, ValueInfo, decode, inspect
 from .dtypes import RawTensor
 from .encoding import EIGHT_BIT_TYPES, Encoded, encode
 from .errors import MalformedValue, UnsupportedValue, WireError
+from .packing import NAME as PACKING
+from .packing import Unpacker, Zstd, find_zstd, pack
 from .skeleton import Nested
 
 MEDIA_TYPE = "application/x-comfyui-value"
@@ -22,6 +24,7 @@ __all__ = [
     "FORMAT",
     "MEDIA_TYPE",
     "NUMPY",
+    "PACKING",
     "TORCH",
     "VERSION",
     "Encoded",
@@ -29,10 +32,14 @@ __all__ = [
     "Native",
     "Nested",
     "RawTensor",
+    "Unpacker",
     "UnsupportedValue",
     "ValueInfo",
     "WireError",
+    "Zstd",
     "decode",
     "encode",
+    "find_zstd",
     "inspect",
+    "pack",
 ]

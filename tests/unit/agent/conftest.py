@@ -17,6 +17,7 @@ from comfy_orchestrator_nodes.agent.access import Access
 from comfy_orchestrator_nodes.agent.blob_routes import BlobRoutes
 from comfy_orchestrator_nodes.agent.blobs import BlobStore
 from comfy_orchestrator_nodes.agent.introduction import Introduction, TokenRoutes
+from comfy_orchestrator_nodes.agent.packing import find_zstd
 from comfy_orchestrator_nodes.agent.routing import add_parts
 from comfy_orchestrator_nodes.agent.token import Token
 from comfy_orchestrator_nodes.agent.uploads import Uploads
@@ -93,7 +94,7 @@ async def serve(
         token = Token(tmp_path / "user")
         token.ensure()
         access = Access(token, trust_loopback=trust_loopback, clock=clock)
-        blobs = BlobRoutes(store, uploads, executor).part()
+        blobs = BlobRoutes(store, uploads, executor, find_zstd()).part()
         table = web.RouteTableDef()
         add_parts(table, [Introduction([blobs], access, "life-1").part(), blobs, TokenRoutes(access).part()], access)
         app = web.Application()
