@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ BROKEN = {
 
 
 @pytest.fixture
-def farm(master: Master, plain_peers: tuple[Instance, Instance]) -> Iterator[Master]:
+def farm(master: Master, plain_peers: tuple[Instance, Instance]) -> Master:
     """The master with two backends of its own."""
     for backend in master.api.get("/orchestrator/backends")["backends"]:
         if not backend["local"]:
