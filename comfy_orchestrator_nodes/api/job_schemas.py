@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from ..domain import Attempt, AttemptStatus, Cause, Decision, Failure, Job, JobEvent, JobSpec, JobStatus, Json, Value
 from ..orchestrator.jobs import Request
+from ..store.attempts import Used
 from .knob_schemas import Attempts, OnFailure, Prefer, Selector, TimeLimit
 from .schemas import Body, Query, View, malformed
 from .value_schemas import FileBody, FileView
@@ -270,6 +271,18 @@ class JobKnobsView(View):
         )
 
 
+class ListedJob(JobSummary):
+    """A job as lists show it."""
+
+    peak_vram_bytes: int | None = Field(description="The highest of its attempts; null: unknown.")
+    energy_j: float | None = Field(description="Of all its attempts; null: unknown.")
+
+    @classmethod
+    def all_of(cls, jobs: Sequence[Job], used: Mapping[str, Used]) -> list[ListedJob]:
+        """Return jobs as lists show them."""
+        return [cls(**summary_fields(job), **vars(used.get(job.id, Used()))) for job in jobs]
+
+
 class JobView(JobSummary):
     """A job with all that is known of it."""
 
@@ -290,7 +303,7 @@ class SubmittedView(JobView):
 class JobList(View):
     """Some jobs, newest first."""
 
-    jobs: list[JobSummary]
+    jobs: list[ListedJob]
     next: int | None = Field(description="The cursor for those that follow; null after the last.")
 
 

@@ -25,8 +25,8 @@ from .job_schemas import (
     JobKnobsView,
     JobList,
     JobsQuery,
-    JobSummary,
     JobView,
+    ListedJob,
     MoveBody,
     PriorityBody,
     ProgressView,
@@ -53,7 +53,8 @@ async def list_jobs(call: Call, query: JobsQuery) -> JobList:
     """List jobs, newest first."""
     where = JobFilter(tuple(query.status), query.run, query.definition, query.backend, query.search)
     page = await call.service.jobs.list(where, limit=query.limit, before=query.cursor)
-    return JobList(jobs=[JobSummary.of(job) for job in page.jobs], next=page.next)
+    used = await call.service.attempts.used_by([job.id for job in page.jobs])
+    return JobList(jobs=ListedJob.all_of(page.jobs, used), next=page.next)
 
 
 async def get_job(call: Call, job_id: str, query: WaitQuery) -> JobView:

@@ -11,7 +11,7 @@ from ..domain import JobStatus, Run, RunStatus
 from ..errors import NotFound
 from ..store.jobs import JobFilter
 from ..store.runs import RunTotals
-from .job_schemas import JobSummary, PageQuery
+from .job_schemas import ListedJob, PageQuery
 from .schemas import Query, View
 from .table import Call, Route
 
@@ -63,7 +63,7 @@ class RunList(View):
 class RunView(RunSummary):
     """A run with a page of its jobs, newest first."""
 
-    jobs: list[JobSummary]
+    jobs: list[ListedJob]
     next: int | None = Field(description="The cursor for the jobs that follow; null after the last.")
 
 
@@ -86,7 +86,8 @@ async def get_run(call: Call, run_id: str, query: PageQuery) -> RunView:
     totals = await call.service.runs.totals([run_id], now=time.time())
     run = RunSummary.of(await call.service.runs.get(run_id), totals.get(run_id))
     page = await call.service.jobs.list(JobFilter(run_id=run_id), limit=query.limit, before=query.cursor)
-    return RunView(**vars(run), jobs=[JobSummary.of(job) for job in page.jobs], next=page.next)
+    used = await call.service.attempts.used_by([job.id for job in page.jobs])
+    return RunView(**vars(run), jobs=ListedJob.all_of(page.jobs, used), next=page.next)
 
 
 async def cancel_run(call: Call, run_id: str) -> CancelledRunView:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..domain import Attempt, AttemptStatus, Failure
@@ -18,6 +20,14 @@ _COLUMNS = f"{_SAVED}, peak_vram_bytes, energy_j"
 """The last two are written by ``note_usage`` alone: whoever saves an attempt does not know what it took."""
 _FINAL = tuple(status.value for status in AttemptStatus if status.final)
 _FINAL_MARKS = ", ".join("?" * len(_FINAL))
+
+
+@dataclass(frozen=True)
+class Used:
+    """What the attempts of a job took together, as far as it was measured."""
+
+    peak_vram_bytes: int | None = None
+    energy_j: float | None = None
 
 
 class AttemptRepository:
@@ -74,6 +84,22 @@ class AttemptRepository:
             )
 
         await self._database.write(work)
+
+    async def used_by(self, job_ids: Sequence[str]) -> Mapping[str, Used]:
+        """Return what jobs took: the highest peak of their attempts, and the energy of all, as far as measured.
+
+        Args:
+            job_ids: at most some hundred.
+        """
+        marks = ", ".join("?" * len(job_ids))
+        rows = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT job_id, max(peak_vram_bytes), sum(energy_j) FROM attempt WHERE job_id IN ({marks}) "
+                "GROUP BY job_id",
+                tuple(job_ids),
+            ).fetchall()
+        )
+        return {job_id: Used(peak, energy) for job_id, peak, energy in rows}
 
     async def _select(self, condition: str, *values: str | float) -> tuple[Attempt, ...]:
         rows = await self._database.read(

@@ -7,7 +7,7 @@ import pytest
 
 from comfy_orchestrator_nodes.metrics import METRICS
 from tests.fakes.fake_comfy import FakeComfy
-from tests.unit.api.conftest import PATIENCE_S, Api
+from tests.unit.api.conftest import PATIENCE_S, Api, definition
 from tests.unit.telemetry.conftest import GIB, FakeAgent
 
 
@@ -114,3 +114,20 @@ async def test_a_removed_backend_takes_its_history_with_it(api: Api) -> None:
         await api.until(path, lambda told: bool(told["series"]))
         await api.ask("DELETE", f"/backends/{peer['id']}")
         assert (await api.ask("GET", path))["series"] == []
+
+
+async def test_lists_tell_what_jobs_took(api: Api) -> None:
+    stored = await api.ask("POST", "/definitions", definition(), status=201)
+    async with FakeComfy() as fake:
+        await api.add_backend(fake)
+        job = await api.ask("POST", "/jobs", {"definition": stored["id"], "backend": "peer"}, status=201)
+        done = await api.ask("GET", f"/jobs/{job['id']}?wait_s=20")
+    (listed,) = (await api.ask("GET", "/jobs"))["jobs"]
+    assert (listed["peak_vram_bytes"], listed["energy_j"]) == (None, None)
+    await api.service.attempts.note_usage(done["attempts"][0]["id"], 6 * GIB, 120.5)
+    (listed,) = (await api.ask("GET", "/jobs"))["jobs"]
+    assert (listed["peak_vram_bytes"], listed["energy_j"]) == (6 * GIB, 120.5)
+    (attempt,) = (await api.ask("GET", f"/jobs/{job['id']}"))["attempts"]
+    assert (attempt["peak_vram_bytes"], attempt["energy_j"]) == (6 * GIB, 120.5)
+    (listed,) = (await api.ask("GET", f"/runs/{done['run_id']}"))["jobs"]
+    assert listed["energy_j"] == 120.5

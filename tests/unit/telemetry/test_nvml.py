@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pynvml
 import pytest
 
-from comfy_orchestrator_nodes.agent.telemetry.models import Device
+from comfy_orchestrator_nodes.agent.telemetry.models import Device, Sample
 from comfy_orchestrator_nodes.agent.telemetry.nvml import REOPEN_S, Nvml
 from comfy_orchestrator_nodes.agent.telemetry.processes import ProcessNames
+from comfy_orchestrator_nodes.agent.telemetry.sampler import Pace, Sampler
 from tests.fakes.nvml.library import FakeNvml, why_not
 from tests.unit.telemetry.clock import Clock
 
@@ -252,3 +256,25 @@ def test_what_cannot_be_answered_is_not_asked_again(nvml: Nvml, fake: FakeNvml, 
     fake.mend()
     clock.pass_(1)
     assert "gpu_busy_ratio" not in only(nvml).values
+
+
+def test_a_driver_that_takes_its_time_is_told_and_holds_up_nobody(nvml: Nvml, fake: FakeNvml) -> None:
+    fake.delay("nvmlDeviceGetTemperature", 300)
+    sampler = Sampler(
+        lambda: Sample(time.monotonic(), {}, tuple(nvml.read()[0]), (), ()), pace=Pace(stalled_s=0.05, watched_s=0.01)
+    )
+    sampler.watch(60)
+    deadline = time.monotonic() + 20
+    told: set[str] = set()
+    while time.monotonic() < deadline:
+        started = time.monotonic()
+        answer = json.loads(sampler.answer())
+        assert time.monotonic() - started < 0.25
+        told.add(answer["problem"])
+        if answer["samples"] and len(told) > 1:
+            break
+        threading.Event().wait(0.01)
+    sampler.close()
+    sampler.join(20)
+    assert "A driver has not answered for 0 s." in told
+    assert answer["samples"][0]["devices"][0]["values"]["temperature_c"] == 61
