@@ -8,6 +8,7 @@ calls in the same order give the same decisions.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
@@ -21,7 +22,18 @@ _Key = tuple[str, frozenset[str], frozenset[str], frozenset[str] | None, int | N
 class Group:
     """Queued jobs that differ only in rank, transfer and the wording of refusals."""
 
-    __slots__ = ("actual", "definition_key", "jobs", "key", "log_price", "models", "sample", "supply")
+    __slots__ = (
+        "_shortest_before",
+        "_shortest_now",
+        "actual",
+        "definition_key",
+        "jobs",
+        "key",
+        "log_price",
+        "models",
+        "sample",
+        "supply",
+    )
 
     def __init__(self, key: _Key, sample: JobView, log_price: float) -> None:
         self.key = key
@@ -37,6 +49,21 @@ class Group:
         """Jobs a second that the plan would finish."""
         self.actual = 0.0
         """Jobs a second at which backends that were last given one finish them."""
+        self._shortest_before = math.inf
+        self._shortest_now = math.inf
+
+    @property
+    def shortest_s(self) -> float:
+        """Seconds of a run on the fastest backend that can run it, of those the plan looked at last."""
+        return min(self._shortest_before, self._shortest_now)
+
+    def saw_run(self, run_s: float) -> None:
+        """Take note of the run time on a backend that can run it."""
+        self._shortest_now = min(self._shortest_now, run_s)
+
+    def saw_all(self) -> None:
+        """Begin anew: every backend was looked at, and what was seen before that is out of date."""
+        self._shortest_before, self._shortest_now = self._shortest_now, math.inf
 
     @property
     def head_rank(self) -> float:

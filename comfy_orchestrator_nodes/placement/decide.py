@@ -32,8 +32,6 @@ LEARNABLE_SIGMA = 0.18
 """How far run times of pairs differ from what speed and level tell: what trying may find."""
 TRIAL_RATIO = 1 / 3
 """After a switch a backend stays for a run with warm models, unless that takes more than this part of the horizon."""
-LATE_RATIO = 1.0
-"""A backend leaves a job that would take it more than this part of the time in which all others are done."""
 HEADS = 8
 """Of how many jobs at the head of a group the one with the least transfer is taken."""
 AGAIN_S = 1.0
@@ -208,7 +206,8 @@ class _Round:
                 delay += self.estimates.switch_s(backend.id)
             stay = min(STAY_RATIO * horizon, self.left(group) * expected.run_s)
             part = stay / (stay + delay)
-            if delay + expected.run_s > LATE_RATIO * horizon and self.too_late(group, delay + expected.run_s):
+            if delay + self.estimates.late_s(expected) > horizon + group.shortest_s:
+                # Faster backends would have done all the rest by then.
                 continue
             worth = math.exp(group.log_price + self.estimates.level(group.definition_key)) / expected.run_s
             if expected.sigma < SURE_SIGMA:
@@ -224,45 +223,43 @@ class _Round:
             known[group] = part * expected_maximum(math.log(worth), sigma, fallback)
         return known
 
-    def too_late(self, group: Group, needed_s: float) -> bool:
-        """Whether a backend that needs so long for a job would hold everything up: others are done well before."""
-        shortest = min(
-            self.estimates.run(group.definition_key, b.id).run_s for b in self.usable if self.can_run(group, b)
-        )
-        return needed_s > LATE_RATIO * (self.horizon_s + shortest)
-
     # --- little work
 
     def hand_out_earliest(self, free: Sequence[BackendView]) -> None:
-        """Plan every job for where it is done earliest, long ones first; hand out what that gives to free backends."""
-        idle = {b.id: b for b in free}
-        ready = {b.id: queue_s(b, self.estimates) for b in self.usable}
-        moved: dict[str, frozenset[str]] = {}
-        by_id = {b.id: b for b in self.usable}
-        for group in self.in_order():
-            able = [b for b in self.usable if self.can_run(group, b)]
-            runs = {b.id: self.estimates.run(group.definition_key, b.id).run_s for b in able}
-            job = self.head(group)
-            heap: list[tuple[float, str]] = []
-            for b in able:
-                delay = transfer_s(job, b) + penalty_s(job, b)
-                if not group.models <= moved.get(b.id, b.warm):
-                    delay += self.estimates.switch_s(b.id)
-                heap.append((ready[b.id] + delay + runs[b.id], b.id))
-            heapq.heapify(heap)
-            for _ in range(self.left(group) if heap else 0):
-                if not idle:
-                    return
-                done, backend_id = heap[0]
-                backend = by_id[backend_id]
-                if idle.pop(backend_id, None) is not None:
-                    self.assign(self.pick(group, backend), group, backend)
-                ready[backend_id] = done - penalty_s(job, backend)
-                if group.models:
-                    moved[backend_id] = group.models
-                heapq.heapreplace(heap, (done + runs[backend_id], backend_id))
-        if idle:
+        """Plan every job for where it is done earliest; hand out what that gives to free backends.
+
+        Planned first is what needs no switch: backends go on with what they have loaded, as far as that is done within
+        the time that all the work takes. Then the rest, long ones first: to begin with those would take backends away
+        from short ones, which then need a switch elsewhere.
+        """
+        plan = _Plan(self, free)
+        order = self.in_order()
+        loaded: dict[frozenset[str], list[BackendView]] = {}
+        for backend in self.usable:
+            loaded.setdefault(backend.warm, []).append(backend)
+        span = self.span_s
+        oldest = min(group.head_rank for group in order)
+        for group in order:
+            if not plan.idle:
+                return
+            if group.models and group.head_rank <= oldest + OVERTAKE_S:
+                plan.extend(group, [b for warm, those in loaded.items() if group.models <= warm for b in those], span)
+        for group in order:
+            if not plan.idle:
+                return
+            plan.extend(group, self.usable)
+        if plan.idle:
             self.look_again(AGAIN_S)
+
+    @property
+    def span_s(self) -> float:
+        """Seconds until all the work is done: as planned, or if backends go on with what they do now, if longer."""
+        worth = [
+            (g, math.exp(g.log_price + self.estimates.level(g.definition_key))) for g in self.backlog.groups.values()
+        ]
+        pace = sum(g.actual * value for g, value in worth)
+        work = sum(self.left(g) * value for g, value in worth)
+        return max(self.horizon_s, work / pace if pace > 0 else 0.0)
 
     def in_order(self) -> list[Group]:
         """Return the groups in the order to plan them: old jobs before those they may not wait for, then long ones."""
@@ -297,6 +294,55 @@ class _Round:
 
     def look_again(self, in_s: float) -> None:
         self.again_s = in_s if self.again_s is None else min(self.again_s, in_s)
+
+
+class _Plan:
+    """Where each of few jobs would be done earliest, job by job."""
+
+    def __init__(self, round_: _Round, free: Sequence[BackendView]) -> None:
+        self.round = round_
+        self.idle = {b.id for b in free}
+        """Free backends that were given nothing yet."""
+        self.ready = {b.id: queue_s(b, round_.estimates) for b in round_.usable}
+        """Backend id to the seconds after which it has done what is planned for it."""
+        self.moved: dict[str, frozenset[str]] = {}
+        """Backend id to the models that the last job planned for it loads."""
+        self.planned: dict[Group, int] = {}
+        """How many jobs of a group are planned, but not given away."""
+
+    def extend(self, group: Group, backends: Iterable[BackendView], until_s: float = math.inf) -> None:
+        """Plan the jobs of a group that are not planned yet, as far as they are done before ``until_s``.
+
+        The first job that is planned for an idle backend is given to it. Ends early when no backend is idle any more.
+        """
+        round_ = self.round
+        jobs = round_.left(group) - self.planned.get(group, 0)
+        if jobs <= 0:
+            return
+        able = {b.id: b for b in backends if round_.can_run(group, b)}
+        job, estimates = round_.head(group), round_.estimates
+        runs = {b: estimates.run(group.definition_key, b).run_s for b in able}
+        extra = {b.id: penalty_s(job, b) for b in able.values()}
+        heap: list[tuple[float, str]] = []
+        for b in able.values():
+            delay = transfer_s(job, b) + extra[b.id]
+            if not group.models <= self.moved.get(b.id, b.warm):
+                delay += estimates.switch_s(b.id)
+            heap.append((self.ready[b.id] + delay + runs[b.id], b.id))
+        heapq.heapify(heap)
+        for _ in range(jobs if heap else 0):
+            done, backend_id = heap[0]
+            if done > until_s or not self.idle:
+                return
+            if backend_id in self.idle:
+                self.idle.discard(backend_id)
+                round_.assign(round_.pick(group, able[backend_id]), group, able[backend_id])
+            else:
+                self.planned[group] = self.planned.get(group, 0) + 1
+            self.ready[backend_id] = done - extra[backend_id]
+            if group.models:
+                self.moved[backend_id] = group.models
+            heapq.heapreplace(heap, (done + runs[backend_id], backend_id))
 
 
 def expected_maximum(log_mean: float, sigma: float, other: float) -> float:

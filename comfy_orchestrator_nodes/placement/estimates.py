@@ -30,8 +30,12 @@ RESIDUAL_VAR = 0.2**2
 SPEED_VAR = 0.5**2
 LEVEL_VAR = 1.5**2
 NOISE_VAR = 0.15**2
-SWITCH_VAR_RATIO = 0.6**2
+SWITCH_VAR_RATIO = 0.3**2
+"""How far a machine's switch strays from the usual one, relative to that."""
 FIRST_SWITCH_S = 5.0
+FIRST_SWITCH_VAR = (2 * FIRST_SWITCH_S) ** 2
+DOUBT_LIMIT = 0.3
+"""Sigma up to which doubt about a run time counts as a risk: of what is quite unknown, nobody expects the worst."""
 LEAST_S = 1e-3
 MOST_S = 1e8
 
@@ -81,9 +85,12 @@ class _Level:
     total: float = 0.0
     mean: float = math.log(FIRST_GUESS_S)
     variance: float = LEVEL_VAR
+    version: int = 0
+    """Counts the changes: what was computed from another version is out of date."""
 
     def add(self, log_s: float, weight: float) -> None:
         """Count an observation at usual speed, or take it out again with a negative weight."""
+        self.version += 1
         self.weight += weight
         self.total += weight * log_s
         all_weight = max(self.weight, 0.0) + 1.0 / LEVEL_VAR
@@ -103,11 +110,46 @@ class _Machine:
     speed_var: float = SPEED_VAR
     switch: tuple[float, float] | None = None
     """Seconds and variance of a model switch; None while nothing was seen here."""
+    switch_seen: tuple[float, float] | None = None
+    """What this machine's own runs tell of it, as it was entered into the sums over all machines."""
+    expected: dict[str, tuple[int, Expected]] = field(default_factory=dict)
+    """Definition to the prediction, with the version of the level it was made from."""
 
     @property
     def seen(self) -> bool:
         """Whether anything ran here."""
         return self.speed_var < SPEED_VAR
+
+
+class _Switches:
+    """What a model switch usually takes: the mean over machines, each weighed by how well it is known there.
+
+    The mean is of what was seen, not of what is believed: beliefs contain the mean, which would then never leave the
+    first guess.
+    """
+
+    def __init__(self) -> None:
+        self._weight = 1.0 / FIRST_SWITCH_VAR
+        self._total = FIRST_SWITCH_S * self._weight
+
+    @property
+    def usual(self) -> tuple[float, float]:
+        """Seconds of a switch on a machine where none was seen, and the variance of this prediction."""
+        mean = max(0.0, self._total / self._weight)
+        return mean, SWITCH_VAR_RATIO * mean**2 + 1.0 / self._weight + 0.01
+
+    def put(self, seconds: float, variance: float) -> tuple[float, float]:
+        """Enter what a machine's runs tell; return what to take out again when they tell something else."""
+        weight = 1.0 / (variance + SWITCH_VAR_RATIO * self.usual[0] ** 2 + 0.01)
+        self._weight += weight
+        self._total += weight * seconds
+        return seconds, weight
+
+    def take_out(self, entered: tuple[float, float] | None) -> None:
+        """Forget what ``put`` entered."""
+        if entered is not None:
+            self._weight -= entered[1]
+            self._total -= entered[1] * entered[0]
 
 
 class Estimates:
@@ -119,7 +161,7 @@ class Estimates:
         self._noise_var = NOISE_VAR
         self._noise_weight = 10.0
         self.memory = MemoryNeeds()
-        self._switch_prior: tuple[float, float] = (FIRST_SWITCH_S, (FIRST_SWITCH_S * 2) ** 2)
+        self._switches = _Switches()
 
     # --- learning
 
@@ -160,6 +202,7 @@ class Estimates:
         machine = self._machines.pop(backend_id, None)
         if machine is None:
             return
+        self._switches.take_out(machine.switch_seen)
         for key, pair in machine.pairs.items():
             self._withdraw(key, machine, pair)
 
@@ -171,14 +214,26 @@ class Estimates:
         machine = self._machines.get(backend_id)
         if machine is None:
             return Expected(math.exp(level.mean), math.sqrt(level.variance + SPEED_VAR + RESIDUAL_VAR), 0)
+        known = machine.expected.get(definition_key)
+        if known is not None and known[0] == level.version:
+            return known[1]
+        expected = self._predict(level, machine, machine.pairs.get(definition_key))
+        machine.expected[definition_key] = level.version, expected
+        return expected
+
+    def _predict(self, level: _Level, machine: _Machine, pair: _Pair | None) -> Expected:
         mean, variance = level.mean - machine.speed, level.variance + machine.speed_var + RESIDUAL_VAR
-        pair = machine.pairs.get(definition_key)
         evidence = self._evidence(machine, pair) if pair is not None else None
         if evidence is None or pair is None:
             return Expected(math.exp(mean), math.sqrt(variance), 0)
         log_s, seen_var = evidence
         share = variance / (variance + seen_var)
         return Expected(math.exp(mean + share * (log_s - mean)), math.sqrt(variance * (1 - share)), pair.runs)
+
+    def late_s(self, expected: Expected) -> float:
+        """Return what a run may well take: one sigma more than expected, of what is not known and of the noise."""
+        sigma = math.sqrt(min(expected.sigma, DOUBT_LIMIT) ** 2 + self._noise_var)
+        return expected.run_s * math.exp(sigma)
 
     def level(self, definition_key: str) -> float:
         """Return the natural logarithm of a definition's expected run time on a backend of usual speed."""
@@ -188,7 +243,7 @@ class Estimates:
         """Return the expected seconds to load another definition's models on a backend."""
         machine = self._machines.get(backend_id)
         if machine is None or machine.switch is None:
-            return self._switch_prior[0]
+            return self._switches.usual[0]
         return machine.switch[0]
 
     def remaining_s(self, definition_key: str, backend_id: str, *, cold: bool, elapsed_s: float) -> float:
@@ -267,7 +322,7 @@ class Estimates:
             return pair.log_s, max(self._noise_var, 1e-4) / pair.weight
         if not pair.cold_weight:
             return None
-        switch, switch_var = machine.switch or self._switch_prior
+        switch, switch_var = machine.switch or self._switches.usual
         run = max(pair.cold_s - switch, 0.15 * pair.cold_s)
         return math.log(run), min(1.0, (switch_var / run**2) + self._noise_var * (pair.cold_s / run) ** 2)
 
@@ -278,6 +333,7 @@ class Estimates:
         return guess_speed(gpu) or 0.0
 
     def _refit(self, machine: _Machine) -> None:
+        machine.expected.clear()
         self._refit_switch(machine)
         for key, pair in machine.pairs.items():
             self._withdraw(key, machine, pair)
@@ -300,25 +356,25 @@ class Estimates:
             self._enter(key, machine, pair)
 
     def _refit_switch(self, machine: _Machine) -> None:
-        prior, prior_var = self._switch_prior
-        total, weight = prior / prior_var, 1.0 / prior_var
-        seen = False
+        """Weigh what the machine's own runs tell of its switch against what a switch takes elsewhere."""
+        self._switches.take_out(machine.switch_seen)
+        total = weight = 0.0
         for pair in machine.pairs.values():
             if not (pair.weight and pair.cold_weight):
                 continue
             run = math.exp(pair.log_s)
-            variance = (run**2 + pair.cold_s**2) * max(self._noise_var, 1e-4) / pair.cold_weight + 0.01
-            total += max(0.0, pair.cold_s - run) / variance
+            difference = pair.cold_s - run
+            noise = max(self._noise_var, 1e-4)
+            variance = noise * (run**2 / pair.weight + (run**2 + difference**2) / pair.cold_weight) + 0.01
+            total += difference / variance
             weight += 1.0 / variance
-            seen = True
-        if not seen:
-            machine.switch = None
+        if not weight:
+            machine.switch = machine.switch_seen = None
             return
-        machine.switch = (total / weight, 1.0 / weight)
-        known = [m.switch[0] for m in self._machines.values() if m.switch is not None]
-        mean = sum(known) / len(known)
-        spread = sum((s - mean) ** 2 for s in known) / len(known)
-        self._switch_prior = (mean, max(spread, SWITCH_VAR_RATIO * mean**2 / (1 + len(known)), 0.01))
+        machine.switch_seen = self._switches.put(total / weight, 1.0 / weight)
+        usual, usual_var = self._switches.usual
+        weight += 1.0 / usual_var
+        machine.switch = (max(0.0, (total + usual / usual_var) / weight), 1.0 / weight)
 
     def _withdraw(self, key: str, machine: _Machine, pair: _Pair) -> None:
         if pair.evidence is None:

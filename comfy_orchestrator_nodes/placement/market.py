@@ -23,6 +23,8 @@ SHARPNESS = 30.0
 """Exponent of the soft choice: a group worth 3 % less gets 40 % of the share."""
 PRICE_STEP = 0.05
 """How far prices move when every backend's choice was looked at once, for a group that is late by a factor of e."""
+LAST_RUN_RATIO = 0.5
+"""When the last job of a group has begun, those that run are half done on the average."""
 NEGLIGIBLE = 1e-4
 
 CanRun = Callable[[Group, BackendView], bool]
@@ -39,6 +41,9 @@ def improve(backlog: Backlog, backends: Sequence[BackendView], estimates: Estima
     horizon = backlog.horizon_s
     priced = [(g, g.log_price + estimates.level(g.definition_key)) for g in groups]
     for step in range(count):
+        if first + step == len(backends):
+            for group in groups:
+                group.saw_all()
         backend = backends[(first + step) % len(backends)]
         _choose(backlog.lane(backend.id), backend, priced, estimates, can_run, horizon)
     backlog.rounds += count / len(backends)
@@ -63,7 +68,9 @@ def _choose(
     for group, price in priced:
         if not can_run(group, backend):
             continue
-        rate = 1.0 / estimates.run(group.definition_key, backend.id).run_s
+        run_s = estimates.run(group.definition_key, backend.id).run_s
+        group.saw_run(run_s)
+        rate = 1.0 / run_s
         if not group.models <= backend.warm:
             rate *= kept
         worth = price + math.log(rate)
@@ -80,7 +87,12 @@ def _choose(
 
 
 def _move_prices(backlog: Backlog, groups: Sequence[Group], estimates: Estimates, fraction: float) -> None:
-    late = [math.log(min(1e9, len(group.jobs) / max(group.supply, 1e-9))) for group in groups]
+    # A group is done when its last run ends: long runs have to begin earlier than short ones.
+    run_s = [math.exp(estimates.level(group.definition_key)) for group in groups]
+    late = [
+        math.log(min(1e9, len(group.jobs) / max(group.supply, 1e-9) + LAST_RUN_RATIO * run))
+        for group, run in zip(groups, run_s, strict=True)
+    ]
     worth = [len(group.jobs) * math.exp(group.log_price + estimates.level(group.definition_key)) for group in groups]
     mean = sum(x * w for x, w in zip(late, worth, strict=True)) / sum(worth)
     for group, lateness in zip(groups, late, strict=True):
