@@ -25,7 +25,8 @@ from benchmarks._chart import bars
 from comfy_orchestrator_nodes.placement import BackendView, Backlog, Estimates, JobView, Outcome, decide
 from tests.sim.farms import FAMILIES, FarmSpec, load, make
 from tests.sim.policies import LeastQueue, Placement, Pull, Random, RoundRobin
-from tests.sim.simulator import Policy, simulate
+from tests.sim.simulator import simulate
+from tests.sim.world import Policy
 from tools.devtools.bench import Result
 from tools.devtools.instances import Farm
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..domain import Json
@@ -34,10 +35,14 @@ class MemoryNeeds:
         self._least: dict[str, int] = {}
         """Definition to the least VRAM it ran with."""
         self._failed: set[str] = set()
+        self._worst: dict[str, tuple[float, float, int]] = {}
+        """Definition to what was found last: from when and until when it holds, and the VRAM."""
 
     def succeeded(self, definition_key: str, backend_id: str, vram_bytes: int | None) -> None:
         """Learn that a definition ran."""
         fit = self._fit(definition_key, backend_id)
+        if fit.failures or not fit.succeeded:
+            self._worst.pop(definition_key, None)
         fit.succeeded, fit.failures = True, 0
         if vram_bytes is not None:
             self._least[definition_key] = min(vram_bytes, self._least.get(definition_key, vram_bytes))
@@ -53,11 +58,13 @@ class MemoryNeeds:
         fit.failures += 1
         fit.failed_at, fit.vram_bytes = at, vram_bytes
         self._failed.add(definition_key)
+        self._worst.pop(definition_key, None)
 
     def forget_backend(self, backend_id: str) -> None:
         """Drop what was learned about a backend."""
         for fits in self._fits.values():
             fits.pop(backend_id, None)
+        self._worst.clear()
 
     def ran_out(self, definition_key: str) -> bool:
         """Whether the definition ever ran out of memory: if not, nothing more need be asked."""
@@ -82,10 +89,8 @@ class MemoryNeeds:
         here = fits.get(backend_id)
         if here is not None and here.succeeded:
             return None
-        worst = max(
-            (f.vram_bytes or 0 for b, f in fits.items() if self.ran_out_here(definition_key, b, now)), default=0
-        )
-        if vram_bytes > worst or self._least.get(definition_key, worst + 1) <= vram_bytes:
+        worst = self._worst_at(definition_key, now)
+        if vram_bytes > worst:
             return None
         return worst
 
@@ -116,6 +121,23 @@ class MemoryNeeds:
             if fit.failures:
                 needs._failed.add(str(key))
         return needs
+
+    def _worst_at(self, definition_key: str, now: float) -> int:
+        """Return the most VRAM with which the definition is believed not to fit, 0 if none."""
+        cached = self._worst.get(definition_key)
+        if cached is not None and cached[0] <= now < cached[1]:
+            return cached[2]
+        least = self._least.get(definition_key)
+        worst, until = 0, math.inf
+        for backend_id, fit in self._fits.get(definition_key, {}).items():
+            # A failure with more memory than it ran with elsewhere was for want of free memory: it tells no size.
+            if fit.vram_bytes is None or (least is not None and fit.vram_bytes >= least):
+                continue
+            if self.ran_out_here(definition_key, backend_id, now):
+                worst = max(worst, fit.vram_bytes)
+                until = min(until, fit.failed_at + OOM_MEMORY_S)
+        self._worst[definition_key] = now, until, worst
+        return worst
 
     def _fit(self, definition_key: str, backend_id: str) -> _Fit:
         return self._fits.setdefault(definition_key, {}).setdefault(backend_id, _Fit())

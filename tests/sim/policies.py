@@ -19,7 +19,7 @@ from comfy_orchestrator_nodes.placement import (
     Refusal,
     decide,
 )
-from tests.sim.simulator import State
+from tests.sim.world import State
 
 _MISSING = Refusal(Reason.MISSING_MODEL, "it lacks a model file")
 _FAILED = Refusal(Reason.EXCLUDED, "it ran out of memory in an earlier attempt")

@@ -285,3 +285,37 @@ def test_a_job_that_an_idle_farm_can_run_does_not_wait_for_ever(
         if not decision.assignments:
             break
     assert not any(explain(job, idle, estimates, 2000.0).candidates for job in backlog.jobs.values())
+
+
+@given(
+    tagged=st.frozensets(st.sampled_from("abcd"), min_size=1),
+    kinds=st.lists(st.tuples(st.sampled_from("xy"), st.booleans(), st.integers(-1, 1)), min_size=1, max_size=40),
+    suspended=st.frozensets(st.sampled_from("abcd"), max_size=2),
+)
+@settings(deadline=None, max_examples=25)
+def test_over_a_whole_backlog_a_required_tag_holds_a_suspended_backend_rests_and_all_gets_done(
+    tagged: frozenset[str], kinds: list[tuple[str, bool, int]], suspended: frozenset[str]
+) -> None:
+    untagged = {b: Refusal(Reason.TAG, "it has no tag fast") for b in "abcd" if b not in tagged}
+    jobs = [
+        JobView(str(i), key, SDXL if key == "x" else FLUX, priority, float(i), untagged if needs_tag else {})
+        for i, (key, needs_tag, priority) in enumerate(kinds)
+    ]
+    estimates, backlog, warm = Estimates(), Backlog(jobs), dict.fromkeys("abcd", frozenset[str]())
+    for turn in range(200):
+        # The suspended ones come back in the middle: a job may need one of them.
+        resting = suspended if turn < 100 else frozenset()
+        views = [
+            BackendView(b, b, BackendStatus.SUSPENDED if b in resting else BackendStatus.ONLINE, warm=warm[b])
+            for b in "abcd"
+        ]
+        for given_ in decide(backlog, views, estimates, 100.0 + 10.0 * turn).assignments:
+            job = backlog.jobs[given_.job_id]
+            assert given_.backend_id not in job.refused
+            assert given_.backend_id not in resting
+            estimates.observe(
+                Outcome(job.definition_key, given_.backend_id, 10.0, not job.models <= warm[given_.backend_id])
+            )
+            warm[given_.backend_id] = job.models
+            backlog.discard(job.id)
+    assert not backlog.jobs

@@ -30,6 +30,19 @@ def test_run_and_switch_are_told_apart_once_a_warm_run_was_seen() -> None:
     assert estimates.switch_s("a") == pytest.approx(25.0, rel=0.05)
 
 
+def test_what_a_switch_takes_is_believed_of_backends_that_were_not_seen_switching() -> None:
+    dice, estimates = random.Random(1), Estimates()
+    for i in range(60):
+        run_s = dice.uniform(5, 40)
+        estimates.observe(Outcome("x", f"b{i}", 18.0 + run_s * math.exp(dice.gauss(0, 0.15)), cold=True))
+        for _ in range(3):
+            estimates.observe(Outcome("x", f"b{i}", run_s * math.exp(dice.gauss(0, 0.15)), cold=False))
+    assert estimates.switch_s("new") == pytest.approx(18.0, rel=0.1)
+    for i in range(60):
+        estimates.forget_backend(f"b{i}")
+    assert estimates.switch_s("new") == pytest.approx(Estimates().switch_s("new"))
+
+
 def test_a_cold_run_of_another_definition_is_corrected_by_the_known_switch() -> None:
     estimates = Estimates()
     _run(estimates, "x", "a", 10.0, 25.0)

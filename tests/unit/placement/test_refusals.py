@@ -89,6 +89,18 @@ def test_a_workflow_that_ran_with_as_little_memory_is_not_ruled_out_by_another_b
     assert set(explain(JOB, backends, estimates, NOW).refusals) == {"b"}
 
 
+def test_a_failure_with_more_memory_than_it_ran_with_elsewhere_rules_out_nobody_else() -> None:
+    estimates = Estimates()
+    estimates.out_of_memory("def", "b", 24 * GIB, NOW)
+    estimates.observe(Outcome("def", "c", 10.0, cold=True, vram_bytes=12 * GIB))
+    backends = [BackendView("a", "Anna", vram_bytes=8 * GIB), BackendView("b", "Bert", vram_bytes=24 * GIB)]
+    assert set(explain(JOB, backends, estimates, NOW).refusals) == {"b"}
+    estimates.out_of_memory("def", "a", 8 * GIB, NOW)
+    backends.append(BackendView("d", "Dora", vram_bytes=6 * GIB))
+    backends.append(BackendView("c", "Carl", vram_bytes=12 * GIB))
+    assert set(explain(JOB, backends, estimates, NOW).refusals) == {"a", "b", "d"}
+
+
 def test_a_backend_that_ran_the_workflow_is_forgiven_one_failure_of_memory_but_not_two() -> None:
     estimates = Estimates()
     estimates.observe(Outcome("def", "b", 10.0, cold=True, vram_bytes=8 * GIB))
