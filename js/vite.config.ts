@@ -1,5 +1,6 @@
 import vue from '@vitejs/plugin-vue'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { type Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
@@ -26,8 +27,25 @@ function styleInModule(): Plugin {
   }
 }
 
+const MOST_BYTES = 250_000
+
+/** Every user loads the bundle with every page: one that grows too large is a fault. */
+function sizeLimit(): Plugin {
+  return {
+    name: 'size-limit',
+    enforce: 'post',
+    generateBundle(_, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        if (chunk.type !== 'chunk') continue
+        const size = gzipSync(chunk.code).length
+        if (size > MOST_BYTES) this.error(`${chunk.fileName} has ${size} bytes compressed, more than ${MOST_BYTES}.`)
+      }
+    },
+  }
+}
+
 export default defineConfig({
-  plugins: [vue(), styleInModule()],
+  plugins: [vue(), styleInModule(), sizeLimit()],
   resolve: { alias: { '@': here('./src') } },
   define: {
     __VUE_OPTIONS_API__: 'false',

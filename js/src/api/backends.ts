@@ -34,6 +34,8 @@ export function backendsApi(http: Http) {
     edit: (id: string, changes: Partial<BackendDraft>) => http.send(Backend, 'PATCH', at(id), changes),
     remove: (id: string, options?: SendOptions) => http.send(Done, 'DELETE', at(id), {}, options),
     probe: (id: string) => http.send(Probe, 'POST', at(id, '/probe')),
+    /** Give it no new jobs, or give it some again; those it has go on. */
+    drain: (id: string, draining: boolean) => http.send(Backend, 'POST', at(id, draining ? '/drain' : '/resume')),
     free: (id: string) => http.send(Done, 'POST', at(id, '/free')),
     /** Cancel the jobs of ours that it has; prompts of others are never touched. */
     interrupt: async (id: string) => (await http.send(CancelledJobs, 'POST', at(id, '/interrupt'))).job_ids,

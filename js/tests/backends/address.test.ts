@@ -34,8 +34,20 @@ describe('an address that a user pastes', () => {
   })
 })
 
-it('names come from the first part of the host, and addresses stay whole', () => {
-  expect(['desk.local', '192.168.1.5', '[fe80::1]'].map(suggestName)).toEqual(['desk', '192.168.1.5', '[fe80::1]'])
+describe('a name to begin with', () => {
+  it.each([
+    ['http://desk.local:8188', 'desk'],
+    ['http://192.168.1.5:8188', '192.168.1.5'],
+    ['http://[fe80::1]:8188', '[fe80::1]'],
+  ])('of %s is %s', (url, name) => {
+    expect(suggestName(url, [])).toBe(name)
+  })
+
+  it('tells servers on one machine apart', () => {
+    expect(suggestName('http://desk:8189', ['Desk'])).toBe('desk:8189')
+    expect(suggestName('http://desk:8189', ['desk', 'desk:8189'])).toBe('desk:8189 (2)')
+    expect(suggestName('https://desk', ['desk'])).toBe('desk (2)')
+  })
 })
 
 it('only web addresses are opened', () => {

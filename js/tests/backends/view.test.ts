@@ -100,6 +100,15 @@ describe('removing a backend', () => {
   })
 })
 
+it('a backend that is drained says so, and can be given jobs again', async () => {
+  fake.answer('POST /backends/desk/drain', () => backend('desk', { draining: true }))
+  fake.answer('POST /backends/desk/resume', () => backend('desk'))
+  await choose('desk', 'Drain: no new jobs')
+  expect(view.text()).toContain('draining')
+  await choose('desk', 'Give it jobs again')
+  expect(view.text()).not.toContain('draining')
+})
+
 describe('cancelling our jobs on a backend', () => {
   it('asks first, because work is lost', async () => {
     context.store.dispatch({ type: 'backendsListed', backends: [local, backend('desk', { in_flight: 1, queue_remaining: 1 })] })

@@ -13,6 +13,7 @@ export function backend(id: string, parts: Partial<Backend> = {}): Backend {
     last_error: '',
     last_seen_at: 0,
     suspended_until: null,
+    draining: false,
     queue_remaining: 0,
     in_flight: 0,
     base_url: `http://${id}:8188`,

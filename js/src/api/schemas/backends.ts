@@ -43,6 +43,8 @@ export const Backend = v.object({
   last_error: v.string(),
   last_seen_at: v.nullable(v.number()),
   suspended_until: v.nullable(v.number()),
+  /** Whether it gets no new jobs, while those it has go on. */
+  draining: v.boolean(),
   queue_remaining: v.number(),
   in_flight: v.number(),
   base_url: v.string(),

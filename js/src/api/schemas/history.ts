@@ -12,6 +12,8 @@ export const BackendAttempt = v.object({
   created_at: v.number(),
   started_at: v.nullable(v.number()),
   ended_at: v.nullable(v.number()),
+  peak_vram_bytes: v.nullable(v.number()),
+  energy_j: v.nullable(v.number()),
 })
 
 export const BackendAttempts = v.object({ attempts: v.array(BackendAttempt) })

@@ -18,6 +18,8 @@ export interface BackendActions {
   readonly showingToken: Ref<boolean>
   probe(backend: Backend): Promise<void>
   setEnabled(backend: Backend, enabled: boolean): Promise<void>
+  /** Give it no new jobs, or give it some again. */
+  setDraining(backend: Backend, draining: boolean): Promise<void>
   free(backend: Backend): Promise<void>
   /** Cancel our jobs there, which the user has confirmed. */
   interrupt(backend: Backend): Promise<void>
@@ -59,6 +61,10 @@ export function createActions({ client, store, host, t, undo }: Context): Backen
     setEnabled: (backend, enabled) =>
       guarded(backend, async () => {
         store.dispatch({ type: 'backendChanged', backend: await client.backends.edit(backend.id, { enabled }) })
+      }),
+    setDraining: (backend, draining) =>
+      guarded(backend, async () => {
+        store.dispatch({ type: 'backendChanged', backend: await client.backends.drain(backend.id, draining) })
       }),
     free: (backend) =>
       guarded(backend, async () => {

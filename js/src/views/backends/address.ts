@@ -2,7 +2,7 @@
 
 const COMFYUI_PORT = '8188'
 
-export type Address = { readonly url: string; readonly host: string } | { readonly problem: 'empty' | 'unreadable' | 'scheme' }
+export type Address = { readonly url: string } | { readonly problem: 'empty' | 'unreadable' | 'scheme' }
 
 /**
  * Read an address as people write them: `192.168.1.5`, `desk:8188`, `http://desk:8188/#workflow`, `https://gpu.example/comfy/`.
@@ -23,12 +23,23 @@ export function readAddress(text: string): Address {
   const path = url.pathname.replace(/\/+(index\.html|api)?\/*$/, '')
   const portGiven = /^[^/]*:\d+(\/|$)/.test(trimmed)
   const port = url.port || (bare && !portGiven && path === '' ? COMFYUI_PORT : '')
-  return { url: `${url.protocol}//${url.hostname}${port ? `:${port}` : ''}${path}`, host: url.hostname }
+  return { url: `${url.protocol}//${url.hostname}${port ? `:${port}` : ''}${path}` }
 }
 
-/** A name to begin with, from the host: `desk` of `desk.local`, addresses as they are. */
-export function suggestName(host: string): string {
-  return /^[\d.]+$|:/.test(host) ? host : (host.split('.')[0] ?? host)
+/**
+ * A name to begin with, from the host: `desk` of `desk.local`, addresses as they are. Where that is taken, as by another
+ * ComfyUI on the same machine, the port tells them apart, and at last a number.
+ */
+export function suggestName(url: string, taken: readonly string[]): string {
+  const { hostname, port } = new URL(url)
+  const host = /^[\d.]+$|:/.test(hostname) ? hostname : (hostname.split('.')[0] ?? hostname)
+  const known = new Set(taken.map((name) => name.toLocaleLowerCase()))
+  const free = (name: string) => !known.has(name.toLocaleLowerCase())
+  if (free(host)) return host
+  const base = port === '' ? host : `${host}:${port}`
+  let name = base
+  for (let number = 2; !free(name); number++) name = `${base} (${number})`
+  return name
 }
 
 /** Whether an address can be opened in a browser: those stored before a check existed might not be. */

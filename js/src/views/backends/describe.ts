@@ -15,12 +15,14 @@ const TONES: Record<BackendStatus, Tone> = {
 }
 
 export function toneOf(backend: Backend): Tone {
-  return backend.enabled ? TONES[backend.status] : 'neutral'
+  if (!backend.enabled) return 'neutral'
+  return backend.draining && backend.status === 'online' ? 'warn' : TONES[backend.status]
 }
 
 /** What the badge says: what the user did to it comes before how it is. */
 export function statusText(backend: Backend, t: Translate): string {
-  return backend.enabled ? t(`backends.status.${backend.status}`) : t('backends.status.disabled')
+  if (!backend.enabled) return t('backends.status.disabled')
+  return backend.draining && backend.status === 'online' ? t('backends.status.draining') : t(`backends.status.${backend.status}`)
 }
 
 /** `NVIDIA GeForce RTX 4090 (24 GB)`; equal ones once, with how many there are. */

@@ -30,9 +30,16 @@ export function menuOf(backend: Backend, actions: BackendActions, t: Translate, 
       },
     },
     {
+      id: 'drain',
+      label: backend.draining ? t('backends.actions.resume') : t('backends.actions.drain'),
+      icon: backend.draining ? 'pi-play' : 'pi-hourglass',
+      disabled: backend.enabled ? undefined : t('backends.actions.isDisabled'),
+      action: () => void actions.setDraining(backend, !backend.draining),
+    },
+    {
       id: 'enabled',
       label: backend.enabled ? t('backends.actions.disable') : t('backends.actions.enable'),
-      icon: backend.enabled ? 'pi-pause' : 'pi-play',
+      icon: backend.enabled ? 'pi-ban' : 'pi-check-circle',
       action: () => void actions.setEnabled(backend, !backend.enabled),
     },
     backend.local
