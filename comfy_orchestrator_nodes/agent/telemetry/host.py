@@ -26,6 +26,8 @@ class Host:
         self._system = system
         self._clock = clock
         self._process = system.Process()
+        self._cpu: tuple[float, float] | None = None
+        """Seconds of all cores when they were read before: idle, and in all."""
         self._counted: dict[str, tuple[float, float]] = {}
         """Counter to when it was read and what it was."""
 
@@ -41,10 +43,15 @@ class Host:
         return values
 
     def _processor(self) -> dict[str, float]:
-        first = "cpu" not in self._counted
-        self._counted["cpu"] = (self._clock(), 0.0)
-        ratio = self._system.cpu_percent(None) / 100
-        return {} if first else {"cpu_ratio": ratio}
+        # Not cpu_percent: its time is counted from whoever in this process called it last.
+        times = self._system.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        # Linux counts guests in user and nice already.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        before, self._cpu = self._cpu, (idle, total)
+        if before is None or total <= before[1]:
+            return {}
+        return {"cpu_ratio": min(1.0, max(0.0, 1 - (idle - before[0]) / (total - before[1])))}
 
     def _memory(self) -> dict[str, float]:
         memory = self._system.virtual_memory()

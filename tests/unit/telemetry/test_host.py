@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -20,13 +20,21 @@ RATES = {
 }
 
 
+class Times(NamedTuple):
+    user: float
+    idle: float
+    iowait: float
+    system: float
+    guest: float
+
+
 def a_system(**changes: Any) -> Any:
     def counters(**names: int) -> Any:
         return SimpleNamespace(**names)
 
     system = SimpleNamespace(
         Process=lambda: SimpleNamespace(memory_info=lambda: counters(rss=7)),
-        cpu_percent=lambda interval: 25.0,
+        cpu_times=lambda: Times(100, 800, 50, 50, 60),
         virtual_memory=lambda: counters(total=100, available=60),
         swap_memory=lambda: counters(used=5),
         disk_io_counters=lambda: counters(read_bytes=1000, write_bytes=2000),
@@ -54,9 +62,15 @@ def test_rates_are_over_the_time_between_two_readings() -> None:
     host = Host("/", system=system, clock=clock)
     host.read()
     clock.pass_(2.0)
+    # Ten seconds of all cores, of which six idled, one waited for a disk, and two were a guest's within the user's.
+    system.cpu_times = lambda: Times(103, 806, 51, 50, 62)
     system.disk_io_counters = lambda: SimpleNamespace(read_bytes=5000, write_bytes=2000)
     values = host.read()
-    assert (values["disk_read_bytes_s"], values["disk_written_bytes_s"], values["cpu_ratio"]) == (2000, 0, 0.25)
+    assert (values["disk_read_bytes_s"], values["disk_written_bytes_s"], values["cpu_ratio"]) == (
+        2000,
+        0,
+        pytest.approx(0.3),
+    )
 
 
 def test_traffic_of_the_machine_with_itself_is_no_traffic() -> None:
