@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from comfy_orchestrator_nodes.domain import AttemptStatus, Job, JobSpec, JobStatus, Value
 from comfy_orchestrator_nodes.machine.events import Event, Instruction, Place, Settle
-from comfy_orchestrator_nodes.machine.jobs import JobState, Step, advance, exclusions
+from comfy_orchestrator_nodes.machine.jobs import JobState, Step, advance
+from comfy_orchestrator_nodes.machine.policy import exclusions
 
 RESULT: Mapping[str, Value] = {"image": Value("INT", 1)}
 

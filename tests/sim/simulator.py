@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from comfy_orchestrator_nodes.domain import Attempt, BackendStatus, Cause, Failure, JobStatus
 from comfy_orchestrator_nodes.machine import backends as health
 from comfy_orchestrator_nodes.machine import events as ev
-from comfy_orchestrator_nodes.machine.jobs import exclusions
+from comfy_orchestrator_nodes.machine.policy import exclusions
 from comfy_orchestrator_nodes.placement import Outcome
 from tests.sim.farms import FarmSpec
 from tests.sim.life import RESULT, Lives
