@@ -43,9 +43,9 @@ async def get_raw(request):
 '''
 
 
-def start(farm: Farm, name: str) -> Instance:
-    """Return a ready peer that has the pack and the bare route."""
-    spec = Spec(name, Install.LINK)
+def start(farm: Farm, name: str, *arguments: str) -> Instance:
+    """Return a ready peer that has the pack and the bare route, started with more arguments of ComfyUI's main.py."""
+    spec = Spec(name, Install.LINK, arguments)
     folder = farm.directory / name / "custom_nodes" / "raw-route"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text(_ROUTE)

@@ -15,7 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from http import client as http_client
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ..domain import BLOB_MEDIA_TYPE, FileRef, Json, TlsOptions
 from ..errors import BackendFault, BackendUnreachable, ConnectionLost, ProtocolViolation, ValueLost
@@ -36,6 +36,31 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ASK_AT_ONCE = 5000
 _FAILURES = 3
 """After so many breaks in a row without a byte in between, moving a blob is given up."""
+
+
+class BlobSink(Protocol):
+    """Takes a blob, in a thread."""
+
+    def write(self, data: memoryview, /) -> object:
+        """Take the next part, which is overwritten after this returns."""
+        ...
+
+    def finish(self) -> None:
+        """Take note that it was the last one."""
+        ...
+
+
+class _Taking:
+    """A sink with the number of bytes that it took so far."""
+
+    def __init__(self, sink: BlobSink) -> None:
+        self._sink = sink
+        self.finish = sink.finish
+        self.done = 0
+
+    def write(self, data: memoryview) -> None:
+        self._sink.write(data)
+        self.done += len(data)
 
 
 class Blobs:
@@ -73,46 +98,49 @@ class Blobs:
         """
         await self._post("release", json.dumps({"owner": owner}).encode())
 
-    async def fetch(self, ref: FileRef, write: Callable[[memoryview], object]) -> int:
-        """Hand a blob's bytes to ``write``, in order, in a thread; go on where it broke off. Return the bytes received.
+    async def fetch(self, ref: FileRef, sink: BlobSink) -> int:
+        """Hand a blob's bytes to a sink, in order; go on where it broke off. Return the bytes received.
 
-        The content is not checked here: whoever takes the bytes hashes them anyway.
+        Everything happens in one thread of this backend's own, the end of the sink included: for many values each
+        change of threads would count.
 
         Raises:
             ValueLost: the backend does not have it any more.
             BackendError: it could not be fetched.
+            Exception: what the sink raised.
         """
-        done = 0
-
-        def take(part: memoryview) -> None:
-            nonlocal done
-            write(part)
-            done += len(part)
-
+        taking = _Taking(sink)
         failures = 0
         while True:
-            before = done
+            before = taking.done
             try:
-                await self._with_pipe(lambda pipe: self._get(pipe, ref, done, take))
+                await self._with_pipe(partial(self._get, ref, taking))
             except ConnectionLost as error:
-                failures = failures + 1 if done == before else 0
+                failures = failures + 1 if taking.done == before else 0
                 if failures >= _FAILURES:
                     raise
-                log.info("%s: %s is fetched from byte %d on: %s", self._http.name, ref.sha256[:12], done, error)
+                log.info("%s: %s is fetched from byte %d on: %s", self._http.name, ref.sha256[:12], taking.done, error)
             else:
-                return done
+                return taking.done
 
-    async def send(self, ref: FileRef, path: Path) -> int:
+    async def send(self, ref: FileRef, path: Callable[[], Path], *, owner: str = "", lease_s: float = 0) -> int:
         """Send a blob from a file, from where an upload of it broke off; return the bytes sent.
+
+        Args:
+            ref: the blob.
+            path: says where its file is; called in the thread that sends it.
+            owner: for whom it is kept there.
+            lease_s: for how long at least.
 
         Raises:
             BackendError: it could not be sent, or the backend found its content to be another one.
         """
+        lease = {"X-Orchestrator-Lease": f"{owner}; seconds={lease_s:.0f}"} if owner else {}
         failures = 0
         while True:
             offset = await self._offset(ref.sha256) if failures else 0
             try:
-                return await self._with_pipe(partial(self._put, ref, path, offset))
+                return await self._with_pipe(partial(self._put, ref, path, offset, lease))
             except ConnectionLost as error:
                 failures += 1
                 if failures >= _FAILURES:
@@ -129,12 +157,15 @@ class Blobs:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _get(self, pipe: Pipe, ref: FileRef, offset: int, write: Callable[[memoryview], object]) -> int:
+    def _get(self, ref: FileRef, taking: _Taking, pipe: Pipe) -> None:
+        offset = taking.done
+
         def expected(response: http_client.HTTPResponse) -> int:
             return self._length(response, ref, offset)
 
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
-        return pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, write)
+        pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, taking.write)
+        taking.finish()
 
     def _length(self, response: http_client.HTTPResponse, ref: FileRef, offset: int) -> int:
         if response.status == HTTPStatus.NOT_FOUND:
@@ -150,12 +181,12 @@ class Blobs:
             raise ProtocolViolation(self._http.name, text)
         return ref.size_bytes - offset
 
-    def _put(self, ref: FileRef, path: Path, offset: int, pipe: Pipe) -> int:
-        headers = dict(self._headers)
+    def _put(self, ref: FileRef, path: Callable[[], Path], offset: int, lease: Mapping[str, str], pipe: Pipe) -> int:
+        headers = {**self._headers, **lease}
         if offset:
             headers["Content-Range"] = f"bytes {offset}-{ref.size_bytes - 1}/{ref.size_bytes}"
         size = ref.size_bytes - offset
-        status, answer = pipe.put(f"{PATH}/{ref.sha256}", headers, path, offset, size)
+        status, answer = pipe.put(f"{PATH}/{ref.sha256}", headers, path(), offset, size)
         if status in (HTTPStatus.OK, HTTPStatus.CREATED):
             return size
         if status in (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_TIMEOUT):

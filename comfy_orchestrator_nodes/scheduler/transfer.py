@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from ..backend.agent_carriers import AgentCarriers, BackendCarriers
@@ -150,9 +151,10 @@ class Transfer:
         await asyncio.shield(under_way)
 
     async def _send_blob(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str) -> None:
-        traffic.downloaded_bytes += await self._whereabouts.bring([ref], owner)
-        path = await asyncio.to_thread(self._artifacts.path, ref)
-        traffic.uploaded_bytes += await peer.client.blobs.send(ref, path)
+        if not self._whereabouts.is_here(ref):
+            traffic.downloaded_bytes += await self._whereabouts.bring([ref], owner)
+        path = partial(self._artifacts.path, ref)
+        traffic.uploaded_bytes += await peer.client.blobs.send(ref, path, owner=owner, lease_s=LEASE_S)
 
     async def _in_form(self, form: _Form, value: Value, traffic: Traffic, owner: str) -> Written:
         """Return a value in another form, made once for all who want it."""

@@ -16,6 +16,7 @@ from ..domain import FileRef, Value
 from ..errors import BackendError, ValueLost
 from ..store.artifacts import ArtifactStore
 from ..store.holdings import HoldingRepository
+from ..store.sink import ArtifactWriter
 
 T = TypeVar("T")
 
@@ -65,14 +66,12 @@ class Whereabouts:
 
     async def is_elsewhere(self, ref: FileRef) -> bool:
         """Whether a value that is not here can be fetched from a backend, asked now."""
-        return await self._keeper(ref) is not None
+        return bool(await self._keepers([ref]))
 
     async def is_lost(self, value: Value) -> bool:
         """Whether some part of a value can neither be found here nor be fetched from anywhere, asked now."""
-        for ref in value.files:
-            if not await asyncio.to_thread(self._artifacts.has, ref) and await self._keeper(ref) is None:
-                return True
-        return False
+        absent = await asyncio.to_thread(lambda: [ref for ref in value.files if not self._artifacts.has(ref)])
+        return len(await self._keepers(absent)) < len(absent)
 
     async def maker(self, value: Value) -> str | None:
         """Return the id of the job that made a value, if it was seen to be kept by an agent."""
@@ -88,13 +87,19 @@ class Whereabouts:
             ValueLost: one is neither here nor to be had from anywhere.
             StoreError: there is no room for one.
         """
+        wanted = {ref.sha256: ref for ref in refs}.values()
+        absent = await asyncio.to_thread(lambda: [ref for ref in wanted if not self._leased(ref, owner)])
+        keepers = await self._keepers(absent)
+        for ref in absent:
+            if ref not in keepers:
+                raise _lost(ref)
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def bring_one(ref: FileRef) -> int:
+        async def bring(ref: FileRef) -> int:
             async with gate:
-                return await self._bring_one(ref, owner)
+                return await self._bring(keepers[ref], ref, owner)
 
-        return sum(await all_of(bring_one(ref) for ref in {ref.sha256: ref for ref in refs}.values()))
+        return sum(await all_of(bring(ref) for ref in absent))
 
     async def fetch(self, peer: Peer, ref: FileRef, owner: str) -> int:
         """Bring one value here from a backend that is said to keep it; return the bytes that had to be fetched.
@@ -104,7 +109,7 @@ class Whereabouts:
             BackendError: it could not be fetched.
             StoreError: there is no room for it.
         """
-        if await asyncio.to_thread(self._leased, ref, owner):
+        if self.is_here(ref) and await asyncio.to_thread(self._leased, ref, owner):
             return 0
         coming = self._coming.get(ref.sha256)
         if coming is None:
@@ -116,42 +121,41 @@ class Whereabouts:
         await asyncio.wait({coming})
         return await self.fetch(peer, ref, owner)
 
-    async def _bring_one(self, ref: FileRef, owner: str) -> int:
-        if await asyncio.to_thread(self._leased, ref, owner):
-            return 0
-        keeper = await self._keeper(ref)
-        if keeper is None:
-            raise ValueLost(
-                f"The value {ref.sha256[:12]}… ({ref.size_bytes} bytes) is lost: it is not stored here, and no backend "
-                "that could be asked keeps it. Run what made it again.",
-                sha256=ref.sha256,
-            )
+    async def _bring(self, keeper: Peer, ref: FileRef, owner: str) -> int:
         try:
             return await self.fetch(keeper, ref, owner)
         except BackendError as error:
             text = f"The value {ref.sha256[:12]}… could not be fetched from where it was made. {error}"
             raise ValueLost(text, sha256=ref.sha256) from error
 
-    async def _keeper(self, ref: FileRef) -> Peer | None:
-        """Return a backend whose agent says now that it keeps a value."""
-        believed = [peer for peer in self._farm if ref.sha256 in peer.blobs]
-        noted = [self._farm.get(holding.backend_id) for holding in await self._holdings.of(ref.sha256)]
-        for peer in dict.fromkeys([*believed, *(peer for peer in noted if peer is not None)]):
-            if peer.has_agent and await self._keeps(peer, ref):
-                return peer
-        return None
+    async def _keepers(self, refs: Collection[FileRef]) -> dict[FileRef, Peer]:
+        """Return for each value a backend whose agent says now that it keeps it; those without one are left out."""
+        found: dict[FileRef, Peer] = {}
+        for peer in self._farm:
+            believed = [ref for ref in refs if ref not in found and ref.sha256 in peer.blobs]
+            found.update(dict.fromkeys(await self._kept(peer, believed), peer))
+        for ref in refs:
+            # Rare: what was noted before this start, or what a peer was wrongly believed to have lost.
+            for holding in await self._holdings.of(ref.sha256) if ref not in found else ():
+                noted = self._farm.get(holding.backend_id)
+                if noted is not None and await self._kept(noted, [ref]):
+                    found[ref] = noted
+                    break
+        return found
 
-    async def _keeps(self, peer: Peer, ref: FileRef) -> bool:
+    async def _kept(self, peer: Peer, refs: Collection[FileRef]) -> list[FileRef]:
+        """Return which of these values a backend's agent says that it keeps."""
+        if not refs or not peer.has_agent:
+            return []
+        hashes = {ref.sha256 for ref in refs}
         try:
-            missing = await peer.client.blobs.missing([ref.sha256])
+            missing = await peer.client.blobs.missing(hashes)
         except BackendError as error:
-            log.info("%s does not say whether it keeps %s: %s", peer.backend.name, ref.sha256[:12], error)
-            return False
-        if missing:
-            peer.blobs.discard(ref.sha256)
-            return False
-        peer.blobs.add(ref.sha256)
-        return True
+            log.info("%s does not say what it keeps: %s", peer.backend.name, error)
+            return []
+        peer.blobs.difference_update(missing)
+        peer.blobs.update(hashes - missing)
+        return [ref for ref in refs if ref.sha256 not in missing]
 
     def _leased(self, ref: FileRef, owner: str) -> bool:
         if self._artifacts.find(ref.sha256) is None or not self._artifacts.has(ref):
@@ -172,14 +176,53 @@ class Whereabouts:
         return await self._fetch_once(peer, ref, owner)
 
     async def _fetch_once(self, peer: Peer, ref: FileRef, owner: str) -> int:
-        with self._artifacts.writer(ref.media_type, owner=owner) as writer:
+        with _Arrival(self._artifacts, ref, owner) as arrival:
             try:
-                received = await peer.client.blobs.fetch(ref, writer.write)
+                return await peer.client.blobs.fetch(ref, arrival)
             except ValueLost:
-                peer.blobs.discard(ref.sha256)
+                if arrival.is_empty:
+                    peer.blobs.discard(ref.sha256)
                 raise
-            await asyncio.to_thread(writer.publish, ref.sha256)
-            return received
+
+
+class _Arrival:
+    """A value on its way into the artifact store. Its file is made with the first byte, in the thread that has it."""
+
+    def __init__(self, artifacts: ArtifactStore, ref: FileRef, owner: str) -> None:
+        self._artifacts = artifacts
+        self._ref = ref
+        self._owner = owner
+        self._writer: ArtifactWriter | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self._writer is None
+
+    def __enter__(self) -> _Arrival:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, data: memoryview) -> None:
+        self._opened().write(data)
+
+    def finish(self) -> None:
+        self._opened().publish(self._ref.sha256)
+
+    def _opened(self) -> ArtifactWriter:
+        if self._writer is None:
+            self._writer = self._artifacts.writer(self._ref.media_type, owner=self._owner)
+        return self._writer
+
+
+def _lost(ref: FileRef) -> ValueLost:
+    return ValueLost(
+        f"The value {ref.sha256[:12]}… ({ref.size_bytes} bytes) is lost: it is not stored here, and no backend that "
+        "could be asked keeps it. Run what made it again.",
+        sha256=ref.sha256,
+    )
 
 
 async def all_of(coroutines: Iterable[Coroutine[None, None, T]]) -> list[T]:

@@ -24,14 +24,16 @@ _LATENT_KEYS = frozenset({"samples", "type"})
 """What ComfyUI's own nodes make anew or do without."""
 
 
-def encode_blob(native: Any, type_: str, open_sink: Callable[[str], SinkT]) -> SinkT:
-    """Write a native value as one blob; the sink is left open.
+def encode_blob(
+    native: Any, type_: str, open_sink: Callable[[str], SinkT], *, arrays_are_tensors: bool = False
+) -> SinkT:
+    """Write a native value as one blob; the sink is left open. Arrays may stand for tensors where torch is not there.
 
     Raises:
         UnsupportedValue: it holds something that is neither tensor nor JSON.
     """
     try:
-        encoded = wire.encode(native, type_)
+        encoded = wire.encode(native, type_, arrays_are_tensors=arrays_are_tensors)
     except wire.UnsupportedValue as error:
         raise UnsupportedValue(str(error), type=type_) from error
     sink = open_sink(BLOB_MEDIA_TYPE)

@@ -39,6 +39,18 @@ ROUTE = f"/orchestrator/agent/blobs/{REF.sha256}"
 QUICK = Timeouts(connect_s=2.0, control_s=2.0, idle_s=1.0)
 
 
+class Sink:
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.finished = 0
+
+    def write(self, data: memoryview) -> None:
+        self.data += data
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
 @pytest.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[AgentServer]:
     async with agent_server(tmp_path / "agent") as server:
@@ -59,10 +71,11 @@ async def proxy(agent: AgentServer) -> AsyncIterator[Proxy]:
 
 
 async def fetched(url: str) -> bytes:
-    parts: list[bytes] = []
+    sink = Sink()
     async with client_of(url) as client:
-        assert await client.blobs.fetch(REF, lambda part: parts.append(bytes(part))) == len(DATA)
-    return b"".join(parts)
+        assert await client.blobs.fetch(REF, sink) == len(DATA)
+    assert sink.finished == 1
+    return bytes(sink.data)
 
 
 def source(tmp_path: Path) -> Path:
@@ -111,12 +124,13 @@ async def test_an_agent_that_is_gone_is_told_as_unreachable(agent: AgentServer, 
 async def test_what_the_taker_raises_comes_through(agent: AgentServer) -> None:
     agent.keep(DATA)
 
-    def full(_part: memoryview) -> None:
-        raise StoreFull("no room")
+    class Full(Sink):
+        def write(self, data: memoryview) -> None:
+            raise StoreFull("no room")
 
     async with client_of(agent.url) as client:
         with pytest.raises(StoreFull):
-            await client.blobs.fetch(REF, full)
+            await client.blobs.fetch(REF, Full())
 
 
 async def test_cancelling_a_fetch_ends_its_thread_at_once(agent: AgentServer, proxy: Proxy) -> None:
@@ -124,7 +138,7 @@ async def test_cancelling_a_fetch_ends_its_thread_at_once(agent: AgentServer, pr
     held = Fault(Part.ANSWER, Where.IN_BODY, Act.HOLD)
     proxy.fail("GET", ROUTE, held)
     async with client_of(proxy.url) as client:
-        task = asyncio.create_task(client.blobs.fetch(REF, lambda part: None))
+        task = asyncio.create_task(client.blobs.fetch(REF, Sink()))
         await asyncio.wait_for(held.arrived.wait(), 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -134,7 +148,7 @@ async def test_cancelling_a_fetch_ends_its_thread_at_once(agent: AgentServer, pr
 async def test_a_blob_is_sent_whole_and_known_there_by_its_hash(agent: AgentServer, tmp_path: Path) -> None:
     async with client_of(agent.url) as client:
         assert await client.blobs.missing([REF.sha256]) == {REF.sha256}
-        assert await client.blobs.send(REF, source(tmp_path)) == len(DATA)
+        assert await client.blobs.send(REF, lambda: source(tmp_path)) == len(DATA)
         assert await client.blobs.missing([REF.sha256], owner="job", lease_s=60) == set()
     with agent.blobs.open(REF.sha256) as file:
         assert file.read() == DATA
@@ -143,7 +157,7 @@ async def test_a_blob_is_sent_whole_and_known_there_by_its_hash(agent: AgentServ
 async def test_an_upload_that_is_cut_is_sent_again(agent: AgentServer, proxy: Proxy, tmp_path: Path) -> None:
     proxy.fail("PUT", ROUTE, Fault(Part.REQUEST, Where.IN_BODY, Act.CUT))
     async with client_of(proxy.url) as client:
-        await client.blobs.send(REF, source(tmp_path))
+        await client.blobs.send(REF, lambda: source(tmp_path))
     with agent.blobs.open(REF.sha256) as file:
         assert file.read() == DATA
 
@@ -154,7 +168,7 @@ async def test_an_upload_goes_on_where_an_earlier_one_broke_off(
     await half_an_upload(agent)
     proxy.fail("PUT", ROUTE, Fault(Part.REQUEST, Where.BEFORE, Act.CUT))
     async with client_of(proxy.url) as client:
-        assert await client.blobs.send(REF, source(tmp_path)) == len(DATA) - len(DATA) // 2
+        assert await client.blobs.send(REF, lambda: source(tmp_path)) == len(DATA) - len(DATA) // 2
     with agent.blobs.open(REF.sha256) as file:
         assert file.read() == DATA
 
@@ -182,7 +196,7 @@ async def test_an_upload_that_is_damaged_on_its_way_is_refused(
     proxy.fail("PUT", ROUTE, Fault(Part.REQUEST, Where.IN_BODY, Act.GARBLE))
     async with client_of(proxy.url) as client:
         with pytest.raises(BackendFault, match="refused a value"):
-            await client.blobs.send(REF, source(tmp_path))
+            await client.blobs.send(REF, lambda: source(tmp_path))
         assert await client.blobs.missing([REF.sha256]) == {REF.sha256}
 
 
