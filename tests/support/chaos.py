@@ -1,5 +1,8 @@
 """Jobs on real servers that are killed, frozen and cut off at random, and what must hold in the end all the same.
 
+Meanwhile somebody moves jobs about and drains servers, and some jobs carry a large file, so that a busy server is sent
+the next one early.
+
 Everything that is random follows from the seed; what the servers make of it does not, so a seed that fails may pass the
 next time, and the report tells what was done.
 """
@@ -7,6 +10,7 @@ next time, and the report tells what was done.
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import shutil
 import sys
@@ -14,16 +18,26 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from comfy_orchestrator_nodes.backend.client import ComfyClient
 from comfy_orchestrator_nodes.backend.http import Timeouts
-from comfy_orchestrator_nodes.domain import LOCAL_BACKEND_ID, Backend, Definition, Job, JobStatus, Output, Parameter
-from comfy_orchestrator_nodes.errors import BackendError
+from comfy_orchestrator_nodes.domain import (
+    LOCAL_BACKEND_ID,
+    Backend,
+    Definition,
+    Job,
+    JobStatus,
+    Output,
+    Parameter,
+    Value,
+)
+from comfy_orchestrator_nodes.errors import BackendError, Conflict, NotFound
 from comfy_orchestrator_nodes.health import ProbeTimes
 from comfy_orchestrator_nodes.orchestrator.jobs import Request
 from comfy_orchestrator_nodes.scheduler.follow import Patience
@@ -62,12 +76,24 @@ PARAMETERS = (
 )
 
 
+WITH_FILE = {
+    **PROMPT,
+    "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+}
+EVERY = 6
+"""One in so many jobs carries a file."""
+FILE_BYTES = 14_000_000
+"""More than a quarter of a second on the network that placement reckons with."""
+
+
 @dataclass
 class Report:
     """What was done and what came of it. ``problems`` is empty when all that is promised held."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
+    verbs: Counter[str] = field(default_factory=Counter)
+    """What somebody did to the jobs and servers meanwhile."""
     ends: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
@@ -94,23 +120,21 @@ async def run_chaos(farm: Farm, seed: int, *, jobs: int, kills: int = 2) -> Repo
             (peer.directory / "output" / "executions.log").unlink(missing_ok=True)
         proxies = [await stack.enter_async_context(proxy_before(peer.url)) for peer in peers]
         service = await stack.enter_async_context(_master())
-        definition = await _prepare(service, proxies)
-        tickets = [
-            await service.orchestrator.submit(
-                Request(
-                    definition.id,
-                    {"color": index, "seconds": round(rng.uniform(0.05, 1.0), 2), "token": f"{seed}-{index}"},
-                    max_attempts=MAX_ATTEMPTS,
-                    use_cache=False,
-                )
-            )
-            for index in range(jobs)
-        ]
+        constant, with_file = await _prepare(service, proxies)
+        tickets = []
+        for index in range(jobs):
+            image: dict[str, Any] = {"color": index} if index % EVERY else {"image": await _file(service, index)}
+            values = {**image, "seconds": round(rng.uniform(0.05, 1.0), 2), "token": f"{seed}-{index}"}
+            definition = constant if index % EVERY else with_file
+            request = Request(definition.id, values, max_attempts=MAX_ATTEMPTS, use_cache=False)
+            tickets.append(await service.orchestrator.submit(request))
         waiting = asyncio.gather(*(ticket.done for ticket in tickets))
+        meddling = asyncio.create_task(_meddle(random.Random(seed), service, waiting, report.verbs))
         try:
             await _disturb(rng, peers, proxies, kills, waiting, report.faults)
         finally:
             await _mend(peers, proxies)
+            await meddling
         done, _ = await asyncio.wait({waiting}, timeout=END_S)
         if not done:
             alive = [state.story[-4:] for state in service.orchestrator.live_states()]
@@ -139,18 +163,46 @@ async def _master() -> AsyncIterator[Service]:
             yield service
 
 
-async def _prepare(service: Service, proxies: list[Proxy]) -> Definition:
+async def _prepare(service: Service, proxies: list[Proxy]) -> tuple[Definition, Definition]:
+    """Register the servers; return what makes an image, and what takes one from a file."""
     for name, proxy in zip(PEERS, proxies, strict=True):
         await service.registry.add(Backend("", name, proxy.url))
-    draft = Definition(
-        id="",
-        version=0,
-        name="chaos",
-        prompt=PROMPT,
-        parameters=PARAMETERS,
-        outputs=(Output("image", "IMAGE", "3", 0),),
-    )
-    return await service.library.create(draft)
+    outputs = (Output("image", "IMAGE", "3", 0),)
+    image = Parameter("image", "IMAGE", "1", "image")
+    constant = Definition("", 0, "chaos", PROMPT, PARAMETERS, outputs)
+    with_file = Definition("", 0, "chaos with a file", WITH_FILE, (image, *PARAMETERS[1:]), outputs)
+    return await service.library.create(constant), await service.library.create(with_file)
+
+
+async def _file(service: Service, index: int) -> Value:
+    """Store the image that the job of that number is to return, in a file that takes its time to send."""
+    image = io.BytesIO()
+    Image.new("RGB", (16, 16), (0, index >> 8, index & 0xFF)).save(image, "PNG")
+    with service.artifacts.writer("image/png", owner=f"chaos {index}") as writer:
+        writer.write(image.getvalue() + b"\xff" * FILE_BYTES)
+        return Value("IMAGE", files=(await asyncio.to_thread(writer.publish),))
+
+
+async def _meddle(rng: random.Random, service: Service, until: asyncio.Future[list[Job]], counts: Counter[str]) -> None:
+    """Move jobs about and drain servers, as users do, until the jobs are done."""
+    while not until.done():
+        states = service.orchestrator.live_states()
+        backend = rng.choice([state.backend for state in service.registry.list() if state.backend.enabled])
+        verb = rng.choice(["prioritise", "move", "move", "drain"])
+        counts[verb] += 1
+        if verb == "drain":
+            await service.registry.drain(backend.id, draining=True)
+            await asyncio.wait({until}, timeout=rng.uniform(0.2, 1.0))
+            await service.registry.drain(backend.id, draining=False)
+        elif states:
+            job, other = rng.choice(states).job, rng.choice(states).job
+            # Jobs go on while this is decided: what no longer fits is refused, and nothing else may happen.
+            with suppress(Conflict, NotFound):
+                if verb == "move":
+                    await service.order.move(job.id, rng.choice([None, other.id]), "chaos")
+                else:
+                    await service.order.prioritise(job.id, rng.randint(-2, 2), "chaos")
+        await asyncio.wait({until}, timeout=rng.uniform(0.1, 0.5))
 
 
 # --- faults

@@ -50,10 +50,12 @@ def main(arguments: Sequence[str]) -> int:
 def summary(reports: Sequence[Report]) -> str:
     """Return the counts of all seeds as a table."""
     faults: Counter[str] = Counter()
+    verbs: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for report in reports:
         faults += report.faults
+        verbs += report.verbs
         ends += report.ends
         causes += report.causes
     rows: list[tuple[str, str, int]] = [("seeds", "", len(reports))]
@@ -62,6 +64,7 @@ def summary(reports: Sequence[Report]) -> str:
     rows += [("attempts", f"failed: {name}", count) for name, count in sorted(causes.items())]
     rows += [("executions", "counted by the servers", sum(r.executions for r in reports))]
     rows += [("faults", name, count) for name, count in sorted(faults.items())]
+    rows += [("verbs", name, count) for name, count in sorted(verbs.items())]
     rows += [("problems", "", sum(len(r.problems) for r in reports))]
     return table(["what", "kind", "count"], rows)
 
