@@ -51,6 +51,7 @@ class MemoryNeeds:
         """Learn that a definition ran and no more than so much VRAM was in use, others' included."""
         enough = int(peak_bytes * PEAK_MARGIN)
         self._least[definition_key] = min(enough, self._least.get(definition_key, enough))
+        self._worst.pop(definition_key, None)
 
     def failed(self, definition_key: str, backend_id: str, vram_bytes: int | None, at: float) -> None:
         """Learn that a definition ran out of memory."""
