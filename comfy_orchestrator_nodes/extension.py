@@ -40,6 +40,7 @@ from .nodes.crossing import Crossing
 from .nodes.host import Execution
 from .nodes.mosaic import mosaic
 from .nodes.owners import Owners
+from .nodes.picked import load_picked
 from .nodes.prompt_handler import annotate
 from .orchestrator.snapshot import Publisher, Snapshot
 from .service import DATABASE_NAME, Service, new_uuid, open_service
@@ -206,7 +207,8 @@ class Extension:
         prompt = json_data.get("prompt")
         if not isinstance(prompt, dict):
             return json_data
-        annotated = annotate(prompt, self.snapshot().definitions.get)
+        definition = self.snapshot().definitions.get
+        annotated = annotate(load_picked(prompt, definition), definition)
         return {**self._owners.note(json_data), "prompt": wire_guards(annotated, _reshapes)}
 
 

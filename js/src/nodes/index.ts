@@ -1,5 +1,6 @@
 import './style.css'
 
+import { messageOf } from '@/api/errors'
 import type { Context } from '@/context'
 import type { Contribution } from '@/extension'
 import type { ComfyApp, GraphNode } from '@/host/comfy'
@@ -8,6 +9,7 @@ import { REMOTE_WORKFLOW } from './carried'
 import { createEmbedding } from './embedding'
 import { ExpressionCheck } from './expression'
 import { CONDITION, GROWING, GrowingNode } from './growing'
+import { createInputImages } from './files'
 import { createLibrary } from './library'
 import { chain, type CanvasNode } from './litegraph'
 import { RemoteWorkflowNode, type Surroundings } from './remoteWorkflow'
@@ -22,11 +24,14 @@ export function nodes(context: Context): Contribution {
   const library = createLibrary(context)
   const embedding = createEmbedding(context, library)
   const configuring = () => host.app.configuringGraph === true
+  const images = createInputImages(host)
   const live = new Set<RemoteWorkflowNode>()
   const around: Surroundings = {
     app: host.app as ComfyApp & WidgetMaker,
     library,
+    images,
     t,
+    failed: (error) => host.toast({ severity: 'error', summary: t('nodes.upload'), detail: messageOf(error) }),
     configuring,
     embeds: (id) => embedding.embeds(id),
     importEmbedded: (id) => embedding.importOne(id),
@@ -45,7 +50,10 @@ export function nodes(context: Context): Contribution {
   })
 
   return {
-    init: () => Promise.race([library.reload(), new Promise<void>((done) => setTimeout(done, LIBRARY_PATIENCE_MS))]),
+    async init() {
+      const patience = new Promise<void>((done) => setTimeout(done, LIBRARY_PATIENCE_MS))
+      await Promise.race([Promise.all([library.reload(), images.reload()]), patience])
+    },
     afterConfigureGraph: () => embedding.loaded(),
     nodeCreated(created: GraphNode) {
       const node = created as CanvasNode

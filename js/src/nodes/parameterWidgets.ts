@@ -1,7 +1,8 @@
 import type { Face } from './face'
+import type { InputImages } from './files'
 import { forget, removeWidget, type CanvasNode, type Slot, type Widget, type WidgetConstructor } from './litegraph'
 import type { Json } from './parameters'
-import { choices, PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
+import { choices, picksImage, PREFIX, UPLOAD_PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
 
 /** What the host is asked for. */
 export interface WidgetMaker {
@@ -17,6 +18,8 @@ interface Made {
   readonly spec: WidgetSpec
   /** What it showed when it was made: until it shows something else, nothing was said with it. */
   readonly initial: unknown
+  /** Whether it names a file, or none. */
+  readonly file: boolean
 }
 
 /**
@@ -25,10 +28,13 @@ interface Made {
  */
 export class ParameterWidgets {
   private made = new Map<string, Made>()
+  private buttons: Widget[] = []
 
   constructor(
     private readonly node: CanvasNode,
     private readonly app: WidgetMaker,
+    private readonly images: Pick<InputImages, 'list' | 'choose'>,
+    private readonly words: { readonly upload: () => string; failed(error: unknown): void },
     private readonly changed: () => void,
   ) {}
 
@@ -36,7 +42,8 @@ export class ParameterWidgets {
   build(face: Face, values: Values, controls: Controls, offered: Readonly<Record<string, readonly Json[]>>): void {
     this.clear()
     for (const parameter of face.parameters) {
-      const spec = widgetSpec(parameter, values[parameter.name], offered[parameter.name])
+      const images = picksImage(parameter.type)
+      const spec = widgetSpec(parameter, values[parameter.name], images ? this.images.list() : offered[parameter.name])
       const widget = spec === null ? undefined : this.make(parameter.name, spec)
       if (spec === null || widget === undefined) continue
       widget.label = parameter.name
@@ -46,7 +53,8 @@ export class ParameterWidgets {
       if (control) control.value = controls[parameter.name] ?? 'randomize'
       this.watch(widget)
       if (control) this.watch(control)
-      this.made.set(parameter.name, { widget, spec, initial: widget.value })
+      this.made.set(parameter.name, { widget, spec, initial: widget.value, file: images })
+      if (images) this.addUpload(parameter.name, widget)
     }
   }
 
@@ -54,7 +62,7 @@ export class ParameterWidgets {
   offer(face: Face, offered: Readonly<Record<string, readonly Json[]>>): void {
     for (const parameter of face.parameters) {
       const made = this.made.get(parameter.name)
-      if (made?.spec.kind !== 'COMBO') continue
+      if (made?.spec.kind !== 'COMBO' || picksImage(parameter.type)) continue
       made.widget.options.values = choices(parameter, made.widget.value as Json, offered[parameter.name] ?? [])
     }
   }
@@ -78,11 +86,12 @@ export class ParameterWidgets {
    */
   values(before: Values): Values {
     const said: Record<string, Json> = { ...before }
-    for (const [name, { widget, initial }] of this.made) {
+    for (const [name, { widget, initial, file }] of this.made) {
       const value = widget.value as Json
       const untouched = sameValue(value, initial)
       if (untouched && (name in before || (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER))) continue
-      said[name] = value
+      if (file && value === '') delete said[name]
+      else said[name] = value
     }
     return said
   }
@@ -98,7 +107,22 @@ export class ParameterWidgets {
 
   clear(): void {
     for (const { widget } of this.made.values()) removeWidget(this.node, widget)
+    for (const button of this.buttons.splice(0)) removeWidget(this.node, button)
     this.made.clear()
+  }
+
+  private addUpload(name: string, widget: Widget): void {
+    const upload = () =>
+      this.images.choose((file) => {
+        widget.options.values = ['', ...this.images.list()]
+        widget.value = file
+        widget.callback?.(file)
+        this.node.setDirtyCanvas(true, false)
+      }, this.words.failed)
+    const button = this.node.addWidget('button', UPLOAD_PREFIX + name, null, upload, { serialize: false })
+    button.label = this.words.upload()
+    forget(button)
+    this.buttons.push(button)
   }
 
   private make(name: string, spec: WidgetSpec): Widget | undefined {

@@ -1,6 +1,7 @@
 import type { Translate } from '@/i18n/translate'
 
 import { defaultInputs, defaultOutputs, fittingValues, isFile, SLOTS, type Face } from './face'
+import type { InputImages } from './files'
 import type { Library } from './library'
 import {
   chain,
@@ -34,7 +35,10 @@ const CONTROLS = 'orchestrator_controls'
 export interface Surroundings {
   readonly app: WidgetMaker
   readonly library: Library
+  readonly images: InputImages
   readonly t: Translate
+  /** Tell of something that went wrong. */
+  failed(error: unknown): void
   /** Whether a graph is being put together from stored data. */
   configuring(): boolean
   /** Whether the graph brought the definition of a workflow along. */
@@ -63,7 +67,8 @@ export class RemoteWorkflowNode {
     readonly node: CanvasNode,
     private readonly around: Surroundings,
   ) {
-    this.widgets = new ParameterWidgets(node, around.app, () => this.store())
+    const words = { upload: () => around.t('nodes.upload'), failed: around.failed }
+    this.widgets = new ParameterWidgets(node, around.app, around.images, words, () => this.store())
     this.status = new StatusLine(node)
     this.strip()
     const chooser = widgetNamed(node, 'workflow')

@@ -13,6 +13,7 @@ export interface WidgetSpec {
 /** Dynamic widgets have names of their own, so that a parameter may be called like one of the node's own widgets. */
 export const PREFIX = 'parameters.'
 export const CONTROL_PREFIX = 'control.'
+export const UPLOAD_PREFIX = 'upload.'
 
 /** As far as numbers of this language are exact; the server's own seeds go further. */
 const LARGEST = Number.MAX_SAFE_INTEGER
@@ -59,9 +60,22 @@ export function widgetSpec(
       const start = said ?? values[0] ?? ''
       return { kind: 'COMBO', spec: [values, { default: start, tooltip }], value: start, controlled: false }
     }
+    case 'IMAGE':
+    case 'MASK': {
+      // The name of a file in ComfyUI's input folder; none: what the workflow itself names, or what is connected.
+      const start = typeof value === 'string' ? value : ''
+      const values = ['', ...offered.filter((name) => name !== '')]
+      const listed = values.includes(start) ? values : [...values, start]
+      return { kind: 'COMBO', spec: [listed, { default: start, tooltip }], value: start, controlled: false }
+    }
     default:
       return null
   }
+}
+
+/** Whether the widget of a parameter names an image file, which may be left out and can be uploaded. */
+export function picksImage(type: string): boolean {
+  return type === 'IMAGE' || type === 'MASK'
 }
 
 /** The list of a combo: what is offered, else what was recorded, and always the value it has. */

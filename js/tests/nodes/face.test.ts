@@ -78,8 +78,14 @@ describe('widgets', () => {
     expect(choices(model, 'there', ['there', 'more'])).toEqual(['there', 'more'])
   })
 
+  it('pick an image by its name, or none', () => {
+    const photo = parameter('photo', 'IMAGE', { default: 'of-the-workflow.png' })
+    expect(widgetSpec(photo, undefined, ['a.png'])).toMatchObject({ kind: 'COMBO', value: '', spec: [['', 'a.png'], {}] })
+    expect(widgetSpec(photo, 'gone.png', ['a.png'])?.spec[0]).toEqual(['', 'a.png', 'gone.png'])
+  })
+
   it('are not made for what comes by a link only', () => {
-    expect(widgetSpec(parameter('photo', 'IMAGE'), undefined)).toBeNull()
+    expect(widgetSpec(parameter('sound', 'AUDIO'), undefined)).toBeNull()
     expect(widgetSpec(parameter('sigmas', 'SIGMAS'), undefined)).toBeNull()
   })
 })
