@@ -53,23 +53,25 @@ def _with_loaders(
         slots = {parameter.name: input_name(index) for index, parameter in enumerate(resolve(known, parameters).inputs)}
     except InvalidRequest:
         return {node_id: node}
-    files = {
-        name: (slots[name], LOADERS[parameter.type], value)
-        for name, value in parameters.values.items()
-        if (parameter := known.parameter(name)) is not None
-        and parameter.type in LOADERS
-        and isinstance(value, str)
-        and name in slots
+    named = {
+        name: (slot, parameter.type)
+        for name, slot in slots.items()
+        if (parameter := known.parameter(name)) is not None and parameter.type in LOADERS
     }
+    # Where a subgraph shows the node's widget, its value comes as a constant for the slot.
+    given = {name: inputs[slot] for name, (slot, _) in named.items() if isinstance(inputs.get(slot), str)}
+    files = {n: v for n, v in {**parameters.values, **given}.items() if n in named and isinstance(v, str)}
     if not files:
         return {node_id: node}
+    kept = {name: value for name, value in inputs.items() if name not in {named[n][0] for n in given}}
     links: dict[str, Any] = {}
     loaders: dict[str, dict[str, Any]] = {}
-    for slot, (class_type, file_input, output), value in files.values():
-        if value and slot not in inputs:
-            loader_id = f"{node_id}.{slot}"
-            loaders[loader_id] = {"class_type": class_type, "inputs": {file_input: value}}
-            links[slot] = [loader_id, output]
+    for name, value in files.items():
+        slot, type_ = named[name]
+        if value and slot not in kept:
+            class_type, file_input, output = LOADERS[type_]
+            loaders[f"{node_id}.{slot}"] = {"class_type": class_type, "inputs": {file_input: value}}
+            links[slot] = [f"{node_id}.{slot}", output]
     others = {name: value for name, value in parameters.values.items() if name not in files}
-    rest = json.dumps({**json.loads(text), "values": others}, sort_keys=True)
-    return {node_id: {**node, "inputs": {**inputs, **links, "parameters": rest}}, **loaders}
+    rest = json.dumps({**(json.loads(text) if text.strip() else {}), "values": others}, sort_keys=True)
+    return {node_id: {**node, "inputs": {**kept, **links, "parameters": rest}}, **loaders}

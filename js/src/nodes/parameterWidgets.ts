@@ -86,14 +86,13 @@ export class ParameterWidgets {
    */
   values(before: Values): Values {
     const said: Record<string, Json> = { ...before }
-    for (const [name, { widget, initial, file }] of this.made) {
+    for (const [name, { widget, initial }] of this.made) {
       const value = widget.value as Json
       const untouched = sameValue(value, initial)
       if (untouched && (name in before || (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER))) continue
-      if (file && value === '') delete said[name]
-      else said[name] = value
+      said[name] = value
     }
-    return said
+    return Object.fromEntries(Object.entries(said).filter(([name, value]) => !this.made.get(name)?.file || value !== ''))
   }
 
   controls(): Controls {

@@ -1,12 +1,11 @@
 import type { Translate } from '@/i18n/translate'
 
-import { defaultInputs, defaultOutputs, fittingValues, isFile, SLOTS, type Face } from './face'
+import { fittingValues, isFile, type Face } from './face'
 import type { InputImages } from './files'
 import type { Library } from './library'
 import {
   chain,
   fitToContent,
-  GRID,
   growToContent,
   hide,
   HOLLOW_CIRCLE,
@@ -14,18 +13,14 @@ import {
   widgetNamed,
   type CanvasNode,
   type SerialisedNode,
-  type Slot,
 } from './litegraph'
 import { noticeFor, type Notice } from './notice'
 import { outcomeLine } from './outcome'
 import { NOTHING_SAID, parseParameters, printParameters, type NodeParameters } from './parameters'
 import { ParameterWidgets, type Controls, type WidgetMaker } from './parameterWidgets'
-import { planSlots, typesFit, type Meaning, type Present } from './slots'
+import { INPUT_NAME, labelOutputs, rename, shapeInputs, shapeOutputs, strip, trim } from './shape'
 import { StatusLine, type StatusContent } from './statusLine'
 
-/** Where out_1 stands: `index` and `info` come first. */
-const FIRST_OUTPUT = 2
-const INPUT_NAME = /^in_([1-9]\d*)$/
 /** The widget in which the host shows a line of progress that the server sent for a node. */
 const PROGRESS_TEXT = '$$node-text-preview'
 /** Where a node keeps what becomes of its seeds after a run; the server has no word in it. */
@@ -70,7 +65,7 @@ export class RemoteWorkflowNode {
     const words = { upload: () => around.t('nodes.upload'), failed: around.failed }
     this.widgets = new ParameterWidgets(node, around.app, around.images, words, () => this.store())
     this.status = new StatusLine(node)
-    this.strip()
+    strip(node)
     const chooser = widgetNamed(node, 'workflow')
     if (chooser) {
       const before = chooser.callback
@@ -121,8 +116,8 @@ export class RemoteWorkflowNode {
     if (face === null) return
     const before = this.parameters ?? NOTHING_SAID
     const said = this.parameters === null ? {} : this.widgets.values(before.values)
-    const inputs = this.shapeInputs(face, before)
-    const outputs = this.shapeOutputs(face, before)
+    const inputs = shapeInputs(this.node, face, this.face ?? face, before)
+    const outputs = shapeOutputs(this.node, face, this.face ?? face, before)
     this.parameters = { version: face.version, values: fittingValues(face, said), inputs, outputs }
     this.adopt(face, this.parameters)
     this.store()
@@ -147,16 +142,6 @@ export class RemoteWorkflowNode {
 
   // --- life
 
-  /** Take away what the class declares for any workflow; stored nodes bring their own slots. */
-  private strip(): void {
-    const { node } = this
-    for (let index = node.inputs.length - 1; index >= 0; index--) {
-      const name = node.inputs[index]?.name ?? ''
-      if (INPUT_NAME.test(name) || name === 'parameters') node.removeInput(index)
-    }
-    for (let index = node.outputs.length - 1; index >= FIRST_OUTPUT; index--) node.removeOutput(index)
-  }
-
   /** Read the node as it was stored, or as it was just made. Links stay as they are: the graph is not whole yet. */
   private restore(): void {
     const text = widgetNamed(this.node, 'parameters')?.value
@@ -168,7 +153,7 @@ export class RemoteWorkflowNode {
     queueMicrotask(() => {
       // The graph is whole now. Nodes that were not shaped here have all the declared slots, whatever they use of them.
       if (this.parameters?.inputs === null && this.face !== null) this.renew()
-      else this.trim()
+      else if (this.parameters !== null) trim(this.node, this.parameters)
       this.tell()
     })
   }
@@ -177,24 +162,6 @@ export class RemoteWorkflowNode {
   private reread(): void {
     this.restore()
     if (this.face !== null && this.node.graph) this.renew()
-  }
-
-  /** Take away unconnected slots that mean nothing. */
-  private trim(): void {
-    const { node, parameters } = this
-    if (parameters === null) return
-    const before = node.inputs.length + node.outputs.length
-    const { inputs, outputs } = parameters
-    for (let index = node.inputs.length - 1; index >= 0 && inputs !== null; index--) {
-      const name = node.inputs[index]?.name ?? ''
-      const meaningless = name === 'parameters' || Number(INPUT_NAME.exec(name)?.[1]) > inputs.length
-      if (meaningless && !node.isInputConnected(index)) node.removeInput(index)
-    }
-    for (let index = node.outputs.length - 1; outputs !== null && index >= FIRST_OUTPUT + outputs.length; index--) {
-      if (node.isOutputConnected(index)) break
-      node.removeOutput(index)
-    }
-    if (node.inputs.length + node.outputs.length < before) fitToContent(node)
   }
 
   private choose(): void {
@@ -238,67 +205,6 @@ export class RemoteWorkflowNode {
 
   // --- slots
 
-  private shapeInputs(face: Face, before: NodeParameters): readonly string[] {
-    const { node } = this
-    const meanings = defaultInputs(face)
-    const slots = node.inputs.flatMap((slot, index) => (INPUT_NAME.test(slot.name) ? [index] : []))
-    const named = before.inputs ?? defaultInputs(this.face ?? face).map(({ name }) => name)
-    const present = slots.map((index): Present => {
-      const number = Number(INPUT_NAME.exec(node.inputs[index]?.name ?? '')?.[1])
-      const name = named[number - 1]
-      return { ...(name === undefined ? {} : { name }), ...typeOf(node.inputs[index]), linked: node.isInputConnected(index) }
-    })
-    const plan = planSlots(present, meanings, (slot, meaning) => {
-      const link = node.getInputLink(slots[slot] ?? -1)
-      return typesFit(String(link?.type ?? '*'), meanings[meaning]?.type ?? '*')
-    })
-    for (const slot of plan.unlinked) node.disconnectInput(slots[slot] ?? -1)
-    for (const slot of plan.removed) node.removeInput(slots[slot] ?? -1)
-    const kept = node.inputs.filter(({ name }) => INPUT_NAME.test(name))
-    return plan.slots.map(({ meaning }, position) => {
-      const wanted = meanings[meaning] as Meaning
-      const slot = kept[position] ?? node.addInput(`in_${position + 1}`, wanted.type)
-      call(slot, `in_${position + 1}`, wanted.name)
-      return wanted.name
-    })
-  }
-
-  private shapeOutputs(face: Face, before: NodeParameters): readonly string[] {
-    const { node } = this
-    const meanings = defaultOutputs(face)
-    const names = before.outputs ?? defaultOutputs(this.face ?? face).map(({ name }) => name)
-    // `report` and what lies behind the workflow's own outputs is shown only in graphs that use it.
-    const present = node.outputs.slice(FIRST_OUTPUT).map((slot, index): Present => {
-      const name = names[index]
-      const linked = node.isOutputConnected(FIRST_OUTPUT + index)
-      return { ...(name === undefined ? {} : { name }), ...typeOf(slot), linked }
-    })
-    if (present.length > SLOTS && present[SLOTS]?.linked === true) {
-      this.labelOutputs(meanings)
-      return meanings.map(({ name }) => name)
-    }
-    const plan = planSlots(present, meanings, (slot, meaning) =>
-      typesFit(present[slot]?.type ?? '*', meanings[meaning]?.type ?? '*'),
-    )
-    for (const slot of plan.unlinked) node.disconnectOutput(FIRST_OUTPUT + slot)
-    for (const slot of plan.removed) node.removeOutput(FIRST_OUTPUT + slot)
-    for (let position = node.outputs.length - FIRST_OUTPUT; position < plan.slots.length; position++) {
-      node.addOutput(`out_${position + 1}`, '*', { shape: GRID })
-    }
-    const chosen = plan.slots.map(({ meaning }) => meanings[meaning] as Meaning)
-    this.labelOutputs(chosen)
-    return chosen.map(({ name }) => name)
-  }
-
-  private labelOutputs(meanings: readonly Meaning[]): void {
-    meanings.forEach(({ name, type }, position) => {
-      const slot = this.node.outputs[FIRST_OUTPUT + position]
-      if (slot === undefined) return
-      call(slot, `out_${position + 1}`, name)
-      slot.type = type
-    })
-  }
-
   /** Make widgets for a face, and name and tie the slots that are there. No slot that has a link is touched otherwise. */
   private adopt(face: Face, parameters: NodeParameters): void {
     const { node } = this
@@ -315,13 +221,13 @@ export class RemoteWorkflowNode {
       // Inputs of widgets that nothing is connected to are left out when a workflow is stored.
       const slot = node.inputs.find((one) => one.name === slotName) ?? node.addInput(slotName, parameter.type)
       slot.type = parameter.type
-      if (slot.label === undefined) call(slot, slotName, name)
+      if (slot.label === undefined) rename(slot, slotName, name)
       slot.shape = isFile(parameter.type) && !parameter.required ? HOLLOW_CIRCLE : undefined
       return [{ slot, name }]
     })
     this.widgets.tie(tied)
     const yielded = new Map(face.outputs.map((output) => [output.name, output]))
-    this.labelOutputs((parameters.outputs ?? []).map((name) => yielded.get(name) ?? { name, type: '*' }))
+    labelOutputs(node, (parameters.outputs ?? []).map((name) => yielded.get(name) ?? { name, type: '*' }))
   }
 
   /** Without a face there are no widgets: then inputs stand for themselves, so that the host keeps their links. */
@@ -390,14 +296,3 @@ export class RemoteWorkflowNode {
     }
   }
 }
-
-function call(slot: Slot, name: string, label: string): void {
-  slot.name = name
-  slot.label = label
-  slot.localized_name = label // the one that Nodes 2.0 of front end 1.32 shows
-}
-
-function typeOf(slot: Slot | undefined): { type?: string } {
-  return slot === undefined ? {} : { type: slot.type }
-}
-

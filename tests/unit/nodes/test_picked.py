@@ -52,6 +52,13 @@ def test_what_is_connected_counts_and_an_empty_name_is_none() -> None:
     assert said(prompt)["values"] == {}
 
 
+def test_a_widget_that_a_subgraph_shows_names_its_file_in_the_slot() -> None:
+    prompt = loaded({"photo": "inner.png"}, in_1="outer.png", in_2="")
+    assert prompt["5"]["inputs"]["in_1"] == ["5.in_1", 0]
+    assert prompt["5.in_1"]["inputs"] == {"image": "outer.png"}
+    assert "in_2" not in prompt["5"]["inputs"]
+
+
 def test_prompts_without_named_files_stay_as_they_are() -> None:
     for text in ('{"values": {"text": "x"}}', "", "{", '{"in": ["gone"]}', '{"values": {"photo": 5}}'):
         prompt = {"5": node(text), "6": {"class_type": "SaveImage", "inputs": {}}, "7": None}
