@@ -41,6 +41,9 @@ async def get_value(call: Call, sha256: str, query: DownloadQuery) -> web.Stream
     """Return a stored file, or the asked range of it."""
     artifacts = call.service.artifacts
     size_bytes = artifacts.find(sha256)
+    if size_bytes is None and await call.service.orchestrator.fetch(sha256):
+        # It had stayed on the backend that made it.
+        size_bytes = artifacts.find(sha256)
     if size_bytes is None:
         raise NotFound("stored file", sha256)
     _check_range(call.request, size_bytes)

@@ -193,12 +193,28 @@ class Blobs:
             raise ConnectionLost(self._http.name, "an upload has to go on at another place.")
         raise self._refusal(status, answer)
 
+    async def size(self, sha256: str) -> int | None:
+        """Return the size of a blob in bytes, or None where the backend does not have it.
+
+        Raises:
+            BackendError: it does not say.
+        """
+        status, headers = await self._head(sha256)
+        length = headers.get("Content-Length", "")
+        return int(length) if status == HTTPStatus.OK and length.isdecimal() else None
+
     async def _offset(self, sha256: str) -> int:
         """Return how much of a blob arrived before an upload broke off."""
+        status, headers = await self._head(sha256)
+        kept = headers.get("X-Orchestrator-Offset", "")
+        return int(kept) if status == HTTPStatus.NOT_FOUND and kept.isdecimal() else 0
+
+    async def _head(self, sha256: str) -> tuple[int, Mapping[str, str]]:
         timeout = self._http.timeout(self._http.timeouts.control_s)
         async with self._http.request("HEAD", f"{PATH}/{sha256}", timeout=timeout, headers=self._headers) as response:
-            kept = response.headers.get("X-Orchestrator-Offset", "")
-            return int(kept) if response.status == HTTPStatus.NOT_FOUND and kept.isdecimal() else 0
+            if response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+                raise self._http.fault(response)
+            return response.status, response.headers.copy()
 
     async def _post(self, verb: str, body: bytes) -> Json:
         headers = {**self._headers, "Content-Type": "application/json"}

@@ -282,6 +282,15 @@ class Orchestrator:
         owner = f"value {self._new_id()}"
         return (await self._values.obtain({"": value}, [""], owner=owner, seconds=RESULT_LEASE_S))[""]
 
+    async def fetch(self, sha256: str) -> bool:
+        """Bring a result here that stayed on a backend, for a while at least; return whether one of that hash did.
+
+        Raises:
+            ValueLost: it was lost in this moment.
+            StoreError: there is no room for it.
+        """
+        return await self._values.fetch(sha256, f"value {sha256}", seconds=RESULT_LEASE_S)
+
     async def remade(self, value: Value) -> Value:
         """Return a lost value from the job that made it, which is run once more. See ``obtain`` for what is raised."""
         return await self._values.remade(value)

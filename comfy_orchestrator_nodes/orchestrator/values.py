@@ -62,6 +62,19 @@ class Values:
         self._artifacts.lease(owner, [ref for name in names for ref in found[name].files], seconds=seconds)
         return found
 
+    async def fetch(self, sha256: str, owner: str, *, seconds: float) -> bool:
+        """Bring a value here of which only the hash is known, leased to ``owner`` for that time; whether it is here.
+
+        Raises:
+            ValueLost: it was there a moment ago.
+            StoreError: there is no room for it.
+        """
+        if not await self._whereabouts.bring_by_hash(sha256, owner):
+            return False
+        size = self._artifacts.find(sha256)
+        self._artifacts.lease(owner, [FileRef(sha256, size or 0, BLOB_MEDIA_TYPE)], seconds=seconds)
+        return True
+
     async def remade(self, value: Value) -> Value:
         """Return a lost value from the job that made it, which is run once more.
 

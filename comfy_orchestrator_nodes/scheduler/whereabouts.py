@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..backend.blobs import AT_ONCE
 from ..backend.peer import Farm, Peer
-from ..domain import FileRef, Value
+from ..domain import BLOB_MEDIA_TYPE, FileRef, Value
 from ..errors import BackendError, ValueLost
 from ..store.artifacts import ArtifactStore
 from ..store.holdings import HoldingRepository
@@ -72,6 +72,24 @@ class Whereabouts:
         """Whether some part of a value can neither be found here nor be fetched from anywhere, asked now."""
         absent = await asyncio.to_thread(lambda: [ref for ref in value.files if not self._artifacts.has(ref)])
         return len(await self._keepers(absent)) < len(absent)
+
+    async def bring_by_hash(self, sha256: str, owner: str) -> bool:
+        """Bring a value here of which only the hash is known; return whether it is here now, leased to ``owner``.
+
+        Raises:
+            ValueLost: it was there a moment ago.
+            StoreError: there is no room for it.
+        """
+        for keeper in (await self._keepers([FileRef(sha256, 0, BLOB_MEDIA_TYPE)])).values():
+            try:
+                size = await keeper.client.blobs.size(sha256)
+            except BackendError as error:
+                log.info("%s does not say how large %s is: %s", keeper.backend.name, sha256[:12], error)
+                return False
+            if size is not None:
+                await self._bring(keeper, FileRef(sha256, size, BLOB_MEDIA_TYPE), owner)
+                return True
+        return False
 
     async def maker(self, value: Value) -> str | None:
         """Return the id of the job that made a value, if it was seen to be kept by an agent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import shutil
 import urllib.request
@@ -302,6 +303,14 @@ def delete(agent: Instance, sha256: str, *owners: str) -> None:
     urllib.request.urlopen(
         urllib.request.Request(f"{blobs}/{sha256}", headers=headers, method="DELETE"), timeout=10
     ).close()
+
+
+def test_a_result_that_stayed_is_fetched_when_somebody_downloads_it(master: Master) -> None:
+    maker, _ = master.jobs(master.run(chain(master, 56, telling(master, "IMAGE"))))
+    (file,) = maker["outputs"]["made"]["files"]
+    with urllib.request.urlopen(f"{master.instance.url}{file['url']}", timeout=30) as answer:
+        data = answer.read()
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (file["sha256"], file["size_bytes"])
 
 
 def test_a_restart_of_the_master_finds_what_stayed_on_the_backends(master: Master, comfy_farm: Farm) -> None:
