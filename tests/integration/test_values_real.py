@@ -19,7 +19,8 @@ from tools.devtools.instances import Farm, Instance
 
 pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
 
-NODES = Path(__file__).parents[1] / "data" / "nodes" / "orchestrator_value_nodes.py"
+DATA = Path(__file__).parents[1] / "data" / "nodes"
+NODES = (DATA / "orchestrator_value_nodes.py", DATA / "orchestrator_test_nodes.py")
 TYPES = {
     "IMAGE": "IMAGE",
     "IMAGE of 8 bits": "IMAGE",
@@ -40,7 +41,8 @@ def servers(comfy_farm: Farm) -> Master:
     for name in ("values-master", AGENT, PLAIN):
         folder = comfy_farm.directory / name / "custom_nodes"
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(NODES, folder / NODES.name)
+        for nodes in NODES:
+            shutil.copy(nodes, folder / nodes.name)
     instance, agent = comfy_farm.with_pack("values-master", AGENT)
     (plain,) = comfy_farm.plain(PLAIN)
     master = Master(instance)
@@ -282,6 +284,24 @@ def test_a_handle_whose_backend_was_restarted_is_made_again(master: Master, comf
     assert told(master, done)[0] == told(master, done)[1]
     (job,) = master.jobs(done)
     assert job["definition"].startswith("tell")
+
+
+def test_a_value_that_is_lost_while_its_job_waits_is_made_again(master: Master, comfy_farm: Farm) -> None:
+    graph = chain(master, 46, telling(master, "IMAGE"))
+    master.run(graph)
+    # Another job keeps the backend busy, so that the one that takes the value waits for it.
+    blank = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
+    slept = {"class_type": "OrchestratorTestSleep", "inputs": {"image": ["blank", 0], "seconds": 600.0}}
+    sleep = master.define("Sleep", {"blank": blank, "slept": slept, "out": yielded("image", ["slept", 0])})
+    busy = master.api.send("POST", "/orchestrator/jobs", {"definition": sleep, "backend": AGENT, "cache": False})["id"]
+    master.until(lambda: master.api.get(f"/orchestrator/jobs/{busy}")["status"] == "running")
+    done = master.queue(changed(graph, attempts=6))
+    master.until(lambda: master.jobs(done))
+    (agent,) = comfy_farm.with_pack(AGENT)
+    agent.kill()
+    master.api.send("POST", f"/orchestrator/jobs/{busy}/cancel", {})
+    comfy_farm.with_pack(AGENT)
+    assert told(master, done)[0] == told(master, done)[1]
 
 
 def test_a_value_that_its_agent_deleted_is_made_again(master: Master, comfy_farm: Farm) -> None:
