@@ -23,18 +23,19 @@ class Arrival:
     failed: tuple[Mapping[str, Json], ...] = ()
 
     @classmethod
-    def of(cls, name: str, root: str | None, place: Place, values: Sequence[Any]) -> Arrival:
+    def of(cls, name: str, roots: Sequence[str], place: Place, values: Sequence[Any]) -> Arrival:
         """Return the arrival of an input whose guards all hold.
 
         Raises:
             InvalidRequest: the values do not fit the items that took this branch.
         """
-        return cls(name, root, tuple(place.of(values, name, root)), place.failed)
+        root, placed = place.of(values, name, roots)
+        return cls(name, root, tuple(placed), place.failed)
 
     @classmethod
-    def nothing(cls, name: str, root: str | None, place: Place) -> Arrival:
+    def nothing(cls, name: str, place: Place) -> Arrival:
         """Return the arrival of a branch that was not taken."""
-        return cls(name, root, (), place.failed)
+        return cls(name, None, (), place.failed)
 
 
 def in_item_order(arrivals: Sequence[Arrival]) -> list[Any]:

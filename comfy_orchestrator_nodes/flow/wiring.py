@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain import Json
 from ..errors import InvalidRequest
 from ..workflow.graph import REMOTE_WORKFLOW, Link, as_link
-from .guards import FALSE, KEPT, SHARE, SOME, TOLD, TRUE, Guard, Way, source_of_link
+from .guards import FALSE, KEPT, SHARE, SOME, TOLD, TRUE, Guard, Way, is_link, source_of_link
 from .words import (
     CONDITION,
     COUNT_OUT,
@@ -42,8 +42,8 @@ class _Flow:
     """What is known of the values on a link: all guards above it, and the items they are."""
 
     above: frozenset[Guard] = frozenset()
-    root: str | None = None
-    """The source of the items."""
+    roots: tuple[str, ...] = ()
+    """The sources of which the items may be, the likeliest first."""
     steps: tuple[Guard, ...] = ()
     """The guards that select items, of this source and of those before it."""
 
@@ -52,16 +52,16 @@ class _Flow:
 
     def selected(self, guard: Guard, root: str) -> _Flow:
         """Return what passes a guard that selects items."""
-        source = self.root or root
-        return _Flow(self.above | {guard}, source, (*self.steps, replace(guard, items=source)))
+        sources = self.roots or (root,)
+        return _Flow(self.above | {guard}, sources, (*self.steps, replace(guard, items=sources)))
 
     def anew(self, root: str) -> _Flow:
         """Return the items that a node makes, which have no relation to those that came in."""
-        return replace(self, root=root)
+        return replace(self, roots=(root,))
 
-    def selections(self) -> int:
-        """Return how often its own items were selected from."""
-        return sum(step.items == self.root for step in self.steps)
+    def likelihood(self, root: str) -> tuple[bool, int]:
+        """Return how likely the items are those of a source: one that makes lists, and that was selected from."""
+        return not is_link(root), sum(root in step.items for step in self.steps)
 
 
 def wire_guards(prompt: Mapping[str, Any], reshapes: Callable[[str], bool] = lambda _: False) -> dict[str, Any]:
@@ -126,15 +126,15 @@ def _by_result(way: Way, name: str, result: Link | None) -> Way:
     if result is None:
         return way
     odd = int(name.rpartition("_")[2]) % 2 == 1
-    root = way.root or source_of_link(result)
-    return Way(root, (*way.guards, Guard(result, TRUE if odd else FALSE, items=root)))
+    roots = way.roots or (source_of_link(result),)
+    return Way(roots, (*way.guards, Guard(result, TRUE if odd else FALSE, items=roots)))
 
 
 def _way(flow: _Flow, ranks: Mapping[str, int]) -> Way:
-    selecting = {replace(guard, items=None): guard for guard in flow.steps}
+    selecting = {replace(guard, items=()): guard for guard in flow.steps}
     # What stops nothing comes first, so that it is heard even if the same node stops everything.
     guards = sorted(flow.above, key=lambda g: (ranks[g.link[0]], g.kind != TOLD, g.link[1], g.kind, g.share))
-    return Way(flow.root, tuple(selecting.get(guard, guard) for guard in guards))
+    return Way(flow.roots, tuple(selecting.get(guard, guard) for guard in guards))
 
 
 # --- what flows where
@@ -151,13 +151,20 @@ def _inside(
     links = [link for value in _inputs(node).values() if (link := as_link(value)) is not None and link[0] in flows]
     arriving = [_on(link, prompt, flows) for link in links]
     above = frozenset(guard for flow in arriving for guard in flow.above)
-    chosen = max((f for f in arriving if f.root is not None), key=_Flow.selections, default=_Flow())
-    steps = chosen.steps
-    for flow in arriving:
-        known = {step.items for step in steps}
-        steps += tuple(step for step in flow.steps if step.items not in known)
+    together = _Flow(above, steps=_joined(arriving))
+    roots = dict.fromkeys(root for flow in arriving for root in flow.roots)
     makes_items = kind not in (CONDITION, REMOTE_WORKFLOW, FAN_OUT) and reshapes(kind)
-    return _Flow(above, node_id if makes_items else chosen.root, steps)
+    ordered = tuple(sorted(roots, key=together.likelihood, reverse=True))
+    return replace(together, roots=(node_id,) if makes_items else ordered)
+
+
+def _joined(arriving: Sequence[_Flow]) -> tuple[Guard, ...]:
+    """Return the selections of all that meets in a node; of two rows of selections from one source the longer."""
+    steps: tuple[Guard, ...] = ()
+    for flow in sorted(arriving, key=lambda flow: len(flow.steps), reverse=True):
+        known = {step.items[0] for step in steps}
+        steps += tuple(step for step in flow.steps if step.items[0] not in known)
+    return steps
 
 
 def _on(link: Link, prompt: Mapping[str, Any], flows: Mapping[str, _Flow]) -> _Flow:
@@ -174,7 +181,7 @@ def _on(link: Link, prompt: Mapping[str, Any], flows: Mapping[str, _Flow]) -> _F
 def _from_condition(inside: _Flow, node_id: str, output: int, inputs: Mapping[str, Json]) -> _Flow:
     root = _source(node_id, inputs)
     if output == RESULT:
-        return replace(inside, root=inside.root or root)
+        return replace(inside, roots=inside.roots or (root,))
     # true_1, false_1, true_2, false_2, … follow the result.
     return inside.selected(Guard((node_id, RESULT), TRUE if output % 2 == 1 else FALSE), root)
 
@@ -192,7 +199,9 @@ def _from_merge(_: _Flow, node_id: str, output: int, __: Mapping[str, Json]) -> 
     if output != 0:
         return _Flow()
     return (
-        _Flow(root=node_id).behind(Guard((node_id, MERGED_FAILED), TOLD)).behind(Guard((node_id, MERGED_COUNT), SOME))
+        _Flow(roots=(node_id,))
+        .behind(Guard((node_id, MERGED_FAILED), TOLD))
+        .behind(Guard((node_id, MERGED_COUNT), SOME))
     )
 
 

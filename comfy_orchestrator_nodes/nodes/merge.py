@@ -126,12 +126,12 @@ def build(host: Host) -> dict[str, type]:
             """Go on if the guard holds."""
             name, way, place = _read(state[0])
             guard, *rest = way.guards
-            passed = place.pass_guard(guard, said, way.root)
+            passed = place.pass_guard(guard, said, way.roots)
             if not passed.taken:
-                return (Arrival.nothing(name, way.root, passed),)
+                return (Arrival.nothing(name, passed),)
             inner = f"{host.execution().node_id}.{len(rest)}"
             links = {key: link[0] for key, link in held.items()}
-            step = _step(name, links, Way(way.root, tuple(rest)), passed)
+            step = _step(name, links, Way(way.roots, tuple(rest)), passed)
             return {"result": ([inner, 0],), "expand": {inner: step}}
 
     class Gather:
@@ -183,7 +183,7 @@ class Take:
     def run(self, state: Sequence[str], values: Sequence[Any] = ()) -> tuple[Arrival]:
         """Return the values with their places."""
         name, way, place = _read(state[0])
-        return (Arrival.of(name, way.root, place, values),)
+        return (Arrival.of(name, way.roots, place, values),)
 
 
 def _step(name: str, held: Mapping[str, Json], way: Way, place: Place) -> dict[str, Json]:

@@ -451,3 +451,22 @@ def test_a_thousand_items_and_nested_branches_take_seconds(master: Master) -> No
     found = shown(master, master.run(graph), "end") or []
     assert time.monotonic() - started < 20
     assert (found[9:11], len(found)) == ([9, "n 10"], 1000)
+
+
+@pytest.mark.parametrize("single_first", [True, False])
+def test_a_single_value_out_of_a_branch_beside_items_leaves_them_their_places(
+    master: Master, single_first: bool
+) -> None:
+    graph: Graph = {
+        "text": fan_out("lines", text="x"),
+        "known": condition("a == 'x'", a=["text", ITEM], value_1=["text", ITEM]),
+        "fan": seeds(5),
+        "even": condition("a % 2 == 0", a=["fan", ITEM], value_1=["fan", ITEM]),
+        "both": node("OrchestratorTestPair"),
+        "merge": merge("list", in_1=["both", 0], in_2=["even", FALSE_1]),
+        "end": show(["merge", MERGED]),
+    }
+    first, second = (["known", TRUE_1], ["even", TRUE_1]) if single_first else (["even", TRUE_1], ["known", TRUE_1])
+    graph["both"]["inputs"] = {"first": first, "second": second}
+    told = "x {}" if single_first else "{} x"
+    assert shown(master, master.run(graph), "end") == [told.format(0), 1, told.format(2), 3, told.format(4)]
