@@ -266,7 +266,7 @@ async def test_a_fan_out_shows_how_far_it_is_and_all_its_previews_on_the_node(ma
         "Paint",
         {
             "1": node("LoadImage", image="example.png"),
-            "2": node("OrchestratorTestPaint", image=["1", 0], seconds=0.6),
+            "2": node("OrchestratorTestPaint", image=["1", 0], seconds=2.0),
             "3": save(["2", 0]),
         },
     )
@@ -276,9 +276,11 @@ async def test_a_fan_out_shows_how_far_it_is_and_all_its_previews_on_the_node(ma
         "merge": merge("batch", in_1=["far", REMOTE_OUT_1]),
         "end": save(["merge", MERGED]),
     }
+    master.wait_online(*PEERS)
     heard = await watch(master, graph)
     lines = heard.texts["far"]
-    assert any("2 running on flow-one, flow-two" in line for line in lines), lines
+    # A busy server may get its next job early, so more may be on their way than run.
+    assert any(re.search(r"[234] running on flow-one, flow-two", line) for line in lines), lines
     assert any(re.fullmatch(r"[123]/4 done(, .*)?, about \d+ s left", line) for line in lines), lines
     assert lines[-1] == "4/4 done"
     values = [value for value, _ in heard.values["far"]]
