@@ -17,12 +17,14 @@ from http import client as http_client
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from ..agent import wire
 from ..domain import BLOB_MEDIA_TYPE, FileRef, Json, TlsOptions
 from ..errors import BackendFault, BackendUnreachable, ConnectionLost, ProtocolViolation, ValueLost
 from .agent import agent_headers
 from .fields import Malformed, array, obj, text, whole
 from .http import Http
-from .pipe import Pipe
+from .link import Link
+from .pipe import ENCODING_HEADER, SIZE_HEADER, Pipe
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ PATH = "/orchestrator/agent/blobs"
 AT_ONCE = 4
 """How many blobs move between the master and one backend at the same time."""
 
+_ACCEPT_HEADER = "X-Orchestrator-Accept"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ASK_AT_ONCE = 5000
 _FAILURES = 3
@@ -70,6 +73,10 @@ class Blobs:
         self._http = http
         self._tls = tls
         self._headers: Mapping[str, str] = agent_headers(token)
+        self.link = Link()
+        self._zstd = wire.find_zstd()
+        self.can_unpack = False
+        """Whether the agent packs and unpacks as we do, by its handshake."""
         self._threads: ThreadPoolExecutor | None = None
         self._idle: list[Pipe] = []
         self._busy: set[Pipe] = set()
@@ -164,6 +171,8 @@ class Blobs:
             return self._length(response, ref, offset)
 
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
+        if self._packs:
+            wanted[_ACCEPT_HEADER] = wire.PACKING
         pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, taking.write)
         taking.finish()
 
@@ -174,10 +183,12 @@ class Blobs:
             )
         if response.status != (HTTPStatus.PARTIAL_CONTENT if offset else HTTPStatus.OK):
             raise self._http.status_error(response.status, f"GET {PATH}")
-        if response.length is None:
+        packed = response.getheader(SIZE_HEADER, "") if response.getheader(ENCODING_HEADER) is not None else ""
+        length = int(packed) if packed.isdecimal() else response.length
+        if length is None:
             raise ConnectionLost(self._http.name, "a value came without its length, or its head was cut short.")
-        if response.length != ref.size_bytes - offset:
-            text = f"it sent {response.length} bytes of a value where {ref.size_bytes - offset} were expected."
+        if length != ref.size_bytes - offset:
+            text = f"it sent {length} bytes of a value where {ref.size_bytes - offset} were expected."
             raise ProtocolViolation(self._http.name, text)
         return ref.size_bytes - offset
 
@@ -186,6 +197,8 @@ class Blobs:
         if offset:
             headers["Content-Range"] = f"bytes {offset}-{ref.size_bytes - 1}/{ref.size_bytes}"
         size = ref.size_bytes - offset
+        if self._packs:
+            headers |= {ENCODING_HEADER: wire.PACKING, SIZE_HEADER: str(size)}
         status, answer = pipe.put(f"{PATH}/{ref.sha256}", headers, path(), offset, size)
         if status in (HTTPStatus.OK, HTTPStatus.CREATED):
             return size
@@ -202,6 +215,10 @@ class Blobs:
         status, headers = await self._head(sha256)
         length = headers.get("Content-Length", "")
         return int(length) if status == HTTPStatus.OK and length.isdecimal() else None
+
+    @property
+    def _packs(self) -> bool:
+        return self.can_unpack and self._zstd is not None and self.link.is_slow
 
     async def _offset(self, sha256: str) -> int:
         """Return how much of a blob arrived before an upload broke off."""
@@ -245,7 +262,7 @@ class Blobs:
             )
         if self._threads is None:
             self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="orchestrator-blobs")
-        pipe = self._idle.pop() if self._idle else Pipe(self._http, self._tls)
+        pipe = self._idle.pop() if self._idle else Pipe(self._http, self._tls, self.link, self._zstd)
         self._busy.add(pipe)
         call = asyncio.get_running_loop().run_in_executor(self._threads, work, pipe)
         try:

@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar
 
 import aiohttp
 
+from ..agent import wire
 from ..domain import Agent, Backend, Capabilities, Json, Prompt
 from ..errors import (
     BackendError,
@@ -305,7 +306,9 @@ class ComfyClient:
         Raises:
             BackendError: the backend does not answer at all.
         """
-        return await introduce(self._http, self._agent_token)
+        found = await introduce(self._http, self._agent_token)
+        self.blobs.can_unpack = found is not None and f"blobs.{wire.PACKING}" in found.capabilities
+        return found
 
     async def upload(
         self,

@@ -11,13 +11,17 @@ import ssl
 from collections.abc import Callable, Mapping
 from http import client as http_client
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from ..agent import wire
 from ..domain import TlsOptions
 from ..errors import BackendTimedOut, BackendUnreachable, ConnectionLost, InvalidRequest, ProtocolViolation
 from .http import Http, ssl_setting
+from .link import Link, Moved
 
+ENCODING_HEADER = "X-Orchestrator-Encoding"
+SIZE_HEADER = "X-Orchestrator-Size"
 _BUFFER_BYTES = 1 << 20
 _ANSWER_BYTES = 1 << 20
 """Of an answer that is no blob."""
@@ -26,8 +30,11 @@ _ANSWER_BYTES = 1 << 20
 class Pipe:
     """A connection that is made when first needed and kept while it is sound. One thread at a time uses it."""
 
-    def __init__(self, http: Http, tls: TlsOptions) -> None:
+    def __init__(self, http: Http, tls: TlsOptions, link: Link, zstd: wire.Zstd | None = None) -> None:
+        """Take what reaches the backend, the link to be measured, and what values can be packed with."""
         self._http = http
+        self._link = link
+        self._zstd = zstd
         parts = urlsplit(http.base_url)
         self._prefix = parts.path.rstrip("/")
         self._connection = _connection(http, parts.scheme, parts.hostname or "", parts.port, tls)
@@ -54,17 +61,39 @@ class Pipe:
         Raises:
             BackendError: see the class; ``ConnectionLost`` where it broke off.
         """
-        with _Translated(self):
+        with _Translated(self), self._link.moving() as moved:
             response = self._ask("GET", path, headers)
             left = total = expected(response)
+            if response.getheader(ENCODING_HEADER) is not None:
+                self._unpack(response, total, write, moved)
+                left = 0
             while left:
                 got = response.readinto(self._buffer[: min(left, _BUFFER_BYTES)])
                 if not got:
                     raise ConnectionLost(self._http.name, f"a value broke off {left} bytes before its end.")
                 left -= got
+                moved.size_bytes += got
                 write(self._buffer[:got])
             response.read()
         return total
+
+    def _unpack(
+        self,
+        response: http_client.HTTPResponse,
+        total: int,
+        write: Callable[[memoryview], object],
+        moved: Moved,
+    ) -> None:
+        if response.getheader(ENCODING_HEADER) != wire.PACKING or self._zstd is None:
+            raise ProtocolViolation(self._http.name, "it sent a value packed in a way that was not asked for.")
+        unpacker = wire.Unpacker(self._zstd, total)
+        while not unpacker.complete:
+            got = response.readinto(self._buffer)
+            if not got:
+                raise ConnectionLost(self._http.name, "a packed value broke off before its end.")
+            moved.size_bytes += got
+            for block in unpacker.feed(self._buffer[:got]):
+                write(memoryview(block))
 
     def put(self, path: str, headers: Mapping[str, str], source: Path, offset: int, size: int) -> tuple[int, bytes]:
         """Send part of a file as a body, without reading it into memory; return the status and the body of the answer.
@@ -72,15 +101,19 @@ class Pipe:
         Raises:
             BackendError: see the class; ``ConnectionLost`` where it broke off before an answer.
         """
-        with _Translated(self), source.open("rb") as file:
+        packed = headers.get(ENCODING_HEADER) == wire.PACKING
+        length = {"Transfer-Encoding": "chunked"} if packed else {"Content-Length": str(size)}
+        with _Translated(self), self._link.moving() as moved, source.open("rb") as file:
             self._connect()
             self._connection.putrequest("PUT", self._prefix + path, skip_accept_encoding=True)
-            for name, value in {**self._http.headers, **headers, "Content-Length": str(size)}.items():
+            for name, value in {**self._http.headers, **headers, **length}.items():
                 self._connection.putheader(name, value)
             self._connection.endheaders()
             try:
-                if size and self._socket is not None:
-                    self._socket.sendfile(file, offset, size)
+                if packed:
+                    self._send_packed(file, offset, size, moved)
+                elif size and self._socket is not None:
+                    moved.size_bytes += self._socket.sendfile(file, offset, size)
             except (BrokenPipeError, ConnectionResetError):
                 # It may have said no before it had everything: the answer is worth more than the broken pipe.
                 pass
@@ -89,6 +122,21 @@ class Pipe:
             if not response.isclosed():
                 self.close()
         return response.status, answer
+
+    def _send_packed(self, file: BinaryIO, offset: int, size: int, moved: Moved) -> None:
+        if self._zstd is None:
+            raise ValueError("There is nothing here to pack with.")
+        file.seek(offset)
+        left = size
+        while left:
+            raw = file.read(min(left, _BUFFER_BYTES))
+            if not raw:
+                raise ConnectionLost(self._http.name, "the file of a value is shorter than it was.")
+            left -= len(raw)
+            block = wire.pack(self._zstd, raw)
+            self._connection.send(b"%x\r\n%b\r\n" % (len(block), block))
+            moved.size_bytes += len(block)
+        self._connection.send(b"0\r\n\r\n")
 
     def abort(self) -> None:
         """Break the connection, from any thread: whoever reads or writes there is told at once."""
@@ -151,6 +199,8 @@ class _Translated:
             raise BackendTimedOut(http.name, text) from error
         if isinstance(error, (ConnectionError, http_client.IncompleteRead)):
             raise ConnectionLost(http.name, "the connection broke off while a value moved.") from error
+        if isinstance(error, wire.MalformedValue):
+            raise ProtocolViolation(http.name, f"it sent a packed value that is damaged: {error}") from error
         if isinstance(error, http_client.HTTPException):
             raise ProtocolViolation(http.name, f"{http.base_url} does not answer as an HTTP server should.") from error
 

@@ -17,6 +17,7 @@ from comfy_orchestrator_nodes.agent.access import Access
 from comfy_orchestrator_nodes.agent.blob_routes import BlobRoutes
 from comfy_orchestrator_nodes.agent.blobs import BlobStore
 from comfy_orchestrator_nodes.agent.introduction import Introduction
+from comfy_orchestrator_nodes.agent.packing import find_zstd
 from comfy_orchestrator_nodes.agent.routing import Part, add_parts
 from comfy_orchestrator_nodes.agent.token import Token
 from comfy_orchestrator_nodes.agent.uploads import Uploads
@@ -48,7 +49,7 @@ async def agent_server(folder: Path, *, trust_loopback: bool = True) -> AsyncIte
     store = BlobStore(folder / "temp", limit_bytes=_LIMIT_BYTES)
     table = web.RouteTableDef()
     with ThreadPoolExecutor(4) as executor:
-        blobs = BlobRoutes(store, Uploads(store, executor, clock=time.monotonic), executor).part()
+        blobs = BlobRoutes(store, Uploads(store, executor, clock=time.monotonic), executor, find_zstd()).part()
         values = Part(capabilities=("values",), facts={"values": {"format": 1}})
         parts = [blobs, values]
         add_parts(table, [Introduction(parts, access, uuid.uuid4().hex).part(), *parts], access)
