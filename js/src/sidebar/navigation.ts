@@ -10,3 +10,9 @@ export interface Navigation {
 export function createNavigation(first: string): Navigation {
   return { view: ref(first), target: ref(null) }
 }
+
+/** Show something in a view, such as a job by its id. */
+export function openIn(navigation: Navigation, view: string, target: string): void {
+  navigation.target.value = target
+  navigation.view.value = view
+}

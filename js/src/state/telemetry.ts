@@ -10,10 +10,13 @@ export interface DeviceTrack extends Device {
 /** The latest of a backend: its newest reading, and curves of those before. */
 export interface Track extends Omit<Machine, 'devices'> {
   readonly devices: readonly DeviceTrack[]
+  /** Of the machine as a whole. */
+  readonly curves: Readonly<Record<string, Curve>>
 }
 
 /** Of which metrics cards draw curves. */
-export const CURVE_METRICS = ['gpu_busy_ratio', 'vram_used_bytes', 'temperature_c', 'power_w'] as const
+export const DEVICE_CURVES = ['gpu_busy_ratio', 'vram_used_bytes', 'temperature_c', 'power_w'] as const
+export const HOST_CURVES = ['cpu_ratio', 'ram_used_bytes'] as const
 
 /** How many readings a curve holds: two minutes at one a second. */
 export const CURVE_LENGTH = 120
@@ -24,15 +27,23 @@ export function extend(track: Track | undefined, machine: Machine): Track {
   const known = new Map(track?.devices.map((device) => [device.id, device]))
   return {
     ...machine,
-    devices: machine.devices.map((device) => ({ ...device, curves: curves(known.get(device.id), device) })),
+    curves: curves(HOST_CURVES, track?.curves, machine.host),
+    devices: machine.devices.map((device) => ({
+      ...device,
+      curves: curves(DEVICE_CURVES, known.get(device.id)?.curves, device.values),
+    })),
   }
 }
 
-function curves(before: DeviceTrack | undefined, device: Device): Record<string, Curve> {
+function curves(
+  metrics: readonly string[],
+  before: Readonly<Record<string, Curve>> | undefined,
+  values: Readonly<Record<string, number>>,
+): Record<string, Curve> {
   const found: Record<string, Curve> = {}
-  for (const metric of CURVE_METRICS) {
-    const old = before?.curves[metric]
-    const value = device.values[metric] ?? null
+  for (const metric of metrics) {
+    const old = before?.[metric]
+    const value = values[metric] ?? null
     if (old === undefined && value === null) continue
     found[metric] = [...(old ?? []).slice(1 - CURVE_LENGTH), value]
   }

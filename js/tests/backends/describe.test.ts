@@ -5,7 +5,7 @@ import type { Machine } from '@/api/schemas/telemetry'
 import { CURVE_LENGTH, extend, type Track } from '@/state/telemetry'
 import { describeGpus, foreignPrompts, gpuName, matches, statusText, toneOf } from '@/views/backends/describe'
 import { draftOf, emptyForm, formOf, tagsOf } from '@/views/backends/form'
-import { formatShare, metersOf } from '@/views/backends/meters'
+import { deviceMeters, formatShare, hostMeters } from '@/views/backends/meters'
 
 import { backend } from '../support/make'
 
@@ -87,7 +87,9 @@ describe('the curves of a card', () => {
 
   it('are there for what a device measures, with memory as a share of the whole', () => {
     const device = track(sample(1, { vram_used_bytes: 9.25 * GB, vram_total_bytes: 24 * GB }))?.devices[0]
-    expect(device && metersOf(device, t)).toMatchObject([{ name: 'VRAM', value: '9.3 / 24 GB', max: 24 * GB }])
+    expect(device && deviceMeters(device, t)).toMatchObject([{ name: 'VRAM', value: '9.3 / 24 GB', max: 24 * GB }])
+    const machine = extend(undefined, { ...sample(1, {}), devices: [], host: { cpu_ratio: 0.5, ram_used_bytes: GB, ram_total_bytes: 2 * GB } })
+    expect(hostMeters(machine, t).map(({ value }) => value)).toEqual(['50%', '1 / 2 GB'])
     expect(formatShare(512 * 1024 ** 2, 2 * GB, 'en')).toBe('0.5 / 2 GB')
   })
 })

@@ -178,6 +178,8 @@ describe('the page of a backend', () => {
     expect(page.text()).toContain('failed')
     expect(page.text()).toContain('Out of memory.')
     expect(page.text()).toContain('3 GB · 2 Wh')
+    await page.get('.orc-link').trigger('click')
+    expect(page.emitted('job')).toEqual([['job-a']])
   })
 
   it('lists what is missing there', async () => {

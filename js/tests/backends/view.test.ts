@@ -111,7 +111,7 @@ it('a backend that is drained says so, and can be given jobs again', async () =>
 
 describe('cancelling our jobs on a backend', () => {
   it('asks first, because work is lost', async () => {
-    context.store.dispatch({ type: 'backendsListed', backends: [local, backend('desk', { in_flight: 1, queue_remaining: 1 })] })
+    context.store.dispatch({ type: 'jobsChanged', changes: [change('a', 'running', 'desk')] })
     fake.answer('POST /backends/desk/interrupt', () => ({ job_ids: ['a'] }))
     await choose('desk', 'Cancel our jobs there …')
     expect(fake.requests).toEqual([])

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { ENDED_JOBS_KEPT, reduce } from '@/state/reduce'
-import { counts, currentJobs } from '@/state/selectors'
+import { counts, currentWork, jobsOn } from '@/state/selectors'
 import { INITIAL, type State } from '@/state/state'
 
 import { backend, change, job, progress } from '../support/make'
@@ -37,10 +37,10 @@ describe('changes of jobs', () => {
 
   it('end the progress of a job that no longer runs', () => {
     const running = reduce(live, [{ type: 'progressed', jobs: [progress('a', 'desk', 0.5)] }])
-    expect(currentJobs(running).get('desk')?.progress?.done_ratio).toBe(0.5)
+    expect(currentWork(running).on.get('desk')?.progress?.done_ratio).toBe(0.5)
     const done = reduce(running, [{ type: 'jobsChanged', changes: [change('a', 'succeeded', 'desk')] }])
     expect(done.progress.size).toBe(0)
-    expect(currentJobs(done).size).toBe(0)
+    expect(currentWork(done).on.size).toBe(0)
   })
 
   it('leave the state before them as it was', () => {
@@ -55,6 +55,22 @@ describe('changes of jobs', () => {
     expect(state.jobs.has('j4')).toBe(false)
     expect(state.jobs.has('j5')).toBe(true)
     expect(state.jobs.has('a')).toBe(true)
+  })
+})
+
+describe('the jobs on a backend', () => {
+  const desk = backend('desk', { in_flight: 4 })
+
+  it('are counted by what was told of each job', () => {
+    const changes = [change('a', 'running', 'desk'), change('b', 'dispatched', 'desk'), change('c', 'queued', 'desk')]
+    const state = reduce(live, [{ type: 'jobsChanged', changes }])
+    expect(jobsOn(currentWork(state), desk)).toBe(2)
+  })
+
+  it('are as many as the backend says where it is not known which job is where, as after a reload', () => {
+    expect(jobsOn(currentWork(live), desk)).toBe(4)
+    const done = reduce(live, [{ type: 'jobsChanged', changes: [change('a', 'succeeded')] }])
+    expect(jobsOn(currentWork(done), desk)).toBe(0)
   })
 })
 

@@ -3,7 +3,7 @@ import { bench, describe } from 'vitest'
 
 import { BackendList } from '@/api/schemas/backends'
 import { reduce } from '@/state/reduce'
-import { counts, currentJobs } from '@/state/selectors'
+import { counts, currentWork } from '@/state/selectors'
 import { INITIAL } from '@/state/state'
 
 import { backend, change, job, progress } from '../support/make'
@@ -32,6 +32,6 @@ describe('with 50 backends and 10,000 jobs under way', () => {
 
   bench('counting what runs, and finding what each backend does', () => {
     counts(busy)
-    currentJobs(busy)
+    currentWork(busy)
   })
 })

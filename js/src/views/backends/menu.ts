@@ -6,7 +6,7 @@ import type { BackendActions } from './actions'
 import { isWebAddress } from './address'
 
 /** The entries of a backend's menu, those first that one reaches for. */
-export function menuOf(backend: Backend, actions: BackendActions, t: Translate, edit: () => void): MenuEntry[] {
+export function menuOf(backend: Backend, ours: number, actions: BackendActions, t: Translate, edit: () => void): MenuEntry[] {
   const away = backend.status === 'offline' ? t('backends.actions.offline') : undefined
   const entries: (MenuEntry | null)[] = [
     { id: 'probe', label: t('backends.actions.probe'), icon: 'pi-refresh', action: () => void actions.probe(backend) },
@@ -24,7 +24,7 @@ export function menuOf(backend: Backend, actions: BackendActions, t: Translate, 
       id: 'interrupt',
       label: t('backends.actions.interrupt'),
       icon: 'pi-stop-circle',
-      disabled: backend.in_flight === 0 ? t('backends.actions.nothingOfOurs') : undefined,
+      disabled: ours === 0 ? t('backends.actions.nothingOfOurs') : undefined,
       action() {
         actions.interrupting.value = backend
       },
