@@ -10,6 +10,7 @@ import { VIEWS } from '@/views/registry'
 import { saveDraft, takeCanvas, tell } from '@/views/library/take'
 
 import { outputsOf, selectedIds, titleOf } from './canvas'
+import { createServerSettings } from './serverSettings'
 import { cutOut, promptIds, type Prompt } from './selection'
 import { showInTopBar, TOP_BAR_SETTING } from './topBar'
 
@@ -22,6 +23,7 @@ const ADD_BACKEND = 'Orchestrator.AddBackend'
 /** Commands, menus, keys, settings and the top bar: the orchestrator in ComfyUI's own places. */
 export function commands(context: Context): Contribution {
   const { client, host, navigation, store, t } = context
+  const server = createServerSettings(context)
   const badge = { label: 'ComfyUI Orchestrator', url: PROJECT, icon: 'pi pi-sitemap' }
 
   function open(view: string, target: string | null = null): void {
@@ -108,10 +110,13 @@ export function commands(context: Context): Contribution {
         type: 'boolean',
         defaultValue: true,
       },
+      ...server.settings,
     ],
     aboutPageBadges: [badge],
     setup() {
       showInTopBar(context)
+      // A server that does not orchestrate has none; the sidebar tells why.
+      void server.load().catch(() => undefined)
       void client.system.status().then(
         ({ version }) => (badge.label = `ComfyUI Orchestrator ${version}`),
         () => undefined, // the badge stands without a version
