@@ -192,3 +192,13 @@ async def test_backends_come_and_go(setting: Setting, agent: FakeAgent, fake: Fa
     setting.farm.add(fake.backend("other"))
     setting.collector.follow_farm()
     await setting.wait_until(lambda: "other" in setting.collector.latest)
+
+
+async def test_however_many_jobs_end_there_it_is_not_read_more_often(setting: Setting, agent: FakeAgent) -> None:
+    setting.collector._times = CollectorTimes(watched_s=1000, idle_s=1000)
+    setting.collector.start()
+    await setting.wait_until(lambda: "peer" in setting.collector.latest)
+    for _ in range(100):
+        setting.collector.nudge("peer")
+        await asyncio.sleep(0)
+    assert len(agent.asked) == 1
