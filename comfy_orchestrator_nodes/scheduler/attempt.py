@@ -23,7 +23,7 @@ from ..errors import (
     ValueLost,
 )
 from ..machine.backends import HealthEvent, JobSucceeded, ProbeFailed
-from ..machine.events import Accepted, CancelConfirmed, Event, Faulted, Succeeded, Unanswered
+from ..machine.events import CancelConfirmed, Event, Faulted, Succeeded, Unanswered
 from ..machine.jobs import JobState
 from ..workflow.fragments import Lowered
 from ..workflow.graph import class_type
@@ -107,7 +107,7 @@ class AttemptExecutor:
                 await self._fail(peer, attempt, error, feed)
                 return
             if await self._submit(peer, attempt, prepared, feed):
-                await self._follow(peer, state.job, attempt, prepared, inbox, feed)
+                await self._follow(peer, state.job, attempt, prepared, inbox, feed, accepted=True)
 
     async def locate(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
         """Find out what became of an attempt in doubt, and follow it from there."""
@@ -239,7 +239,7 @@ class AttemptExecutor:
     # --- the submit
 
     async def _submit(self, peer: Peer, attempt: Attempt, prepared: _Prepared, feed: Feed) -> bool:
-        """Submit; return whether the backend has the prompt. Everything else has been fed to the job."""
+        """Submit; return whether the backend took the prompt. Everything else has been fed to the job."""
         try:
             await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
         except (BackendTimedOut, ConnectionLost) as error:
@@ -249,7 +249,6 @@ class AttemptExecutor:
         except BackendError as error:
             await self._fail(peer, attempt, error, feed)
             return False
-        await feed(attempt.job_id, Accepted(attempt.id))
         return True
 
     async def _arrives(self, peer: Peer, job: Job, attempt: Attempt, prepared: _Prepared) -> bool:
@@ -303,6 +302,7 @@ class AttemptExecutor:
         inbox: Inbox,
         feed: Feed,
         *,
+        accepted: bool = False,
         adrift: bool = False,
     ) -> None:
         tracker = Tracker(attempt.prompt_id, prepared.lowered.prompt)
@@ -313,13 +313,14 @@ class AttemptExecutor:
         follower = Follower(
             peer, job, attempt, tracker, feed, fault_of, self._report, self._publish, self._tuned, self._clock
         )
-        verdict = await follower.follow(inbox, adrift=adrift, lost=attempt.status is AttemptStatus.LOST)
+        lost = attempt.status is AttemptStatus.LOST
+        verdict = await follower.follow(inbox, accepted=accepted, adrift=adrift, lost=lost)
         if verdict is Verdict.ABSENT:
             text = f"{peer.backend.name} no longer has the job: it was restarted, or its queue was cleared."
-            await feed(job.id, Faulted(attempt.id, Failure(Cause.VANISHED, text)))
+            await follower.in_turn(job.id, Faulted(attempt.id, Failure(Cause.VANISHED, text)))
         elif verdict is Verdict.DONE:
             self._released(job.id)
-            await self._collect(peer, job, attempt, prepared, follower, feed)
+            await self._collect(peer, job, attempt, prepared, follower, follower.in_turn)
         if verdict is not Verdict.LOST:
             self._prepared.pop(attempt.id, None)
 

@@ -21,7 +21,7 @@ from ..backend.results import NodeError
 from ..domain import Attempt, Cause, Failure, Job
 from ..errors import BackendError, BackendTimedOut, BackendUnreachable
 from ..machine.backends import HealthEvent, ProbeFailed
-from ..machine.events import Event, Faulted, Found, Started, Vanished
+from ..machine.events import Accepted, Event, Faulted, Found, Started, Vanished
 from .ear import Ear
 from .tracker import Advanced, Began, Ended, Tracker
 from .updates import JobPreviewed, JobProgressed, Publish
@@ -101,6 +101,8 @@ class Follower:
     _lost_since: float | None = None
     _refusals_since: float | None = None
     _quiet_since: float = 0.0
+    _telling: asyncio.Task[None] | None = None
+    """The last of the events that are being stored while the prompt is followed."""
     _began_at: float | None = None
 
     @property
@@ -108,11 +110,14 @@ class Follower:
         """How long to wait for what."""
         return self.tuned()
 
-    async def follow(self, inbox: Inbox, *, adrift: bool = False, lost: bool = False) -> Verdict:
+    async def follow(
+        self, inbox: Inbox, *, accepted: bool = False, adrift: bool = False, lost: bool = False
+    ) -> Verdict:
         """Read messages until the prompt is over.
 
         Args:
             inbox: the prompt's messages.
+            accepted: whether the backend has just taken the prompt, which the job is to be told.
             adrift: whether the socket that submitted the prompt is gone, so that queue and history must be asked.
             lost: whether the backend was found not to answer.
         """
@@ -120,6 +125,8 @@ class Follower:
         self._quiet_since = self.clock()
         self._began_at = self.attempt.started_at
         self._lost_since = self.clock() if lost else None
+        if accepted:
+            self._tell(Accepted(self.attempt.id))
         try:
             verdict = await self._look_up(inbox) if adrift else None
             while verdict is None:
@@ -151,7 +158,7 @@ class Follower:
             return None
         notable = self.tracker.read(message)
         if isinstance(notable, Began):
-            await self._begin()
+            self._begin()
         elif isinstance(notable, Advanced):
             self._progress(notable)
         elif isinstance(notable, Ended):
@@ -246,12 +253,12 @@ class Follower:
             self._lost_since = None
             await self._fed(Found(self.attempt.id, running=running))
         elif running and self.tracker.begin():
-            await self._begin()
+            self._begin()
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         self._began_at = self._began_at or self.clock()
         self._quiet_since = self.clock()
-        await self._fed(Started(self.attempt.id))
+        self._tell(Started(self.attempt.id))
 
     async def _unanswered(self, error: BackendError) -> Verdict | None:
         now = self.clock()
@@ -279,8 +286,29 @@ class Follower:
         await self._fed(Faulted(self.attempt.id, Failure(cause, f"{self.peer.backend.name} {what}.")))
         return Verdict.OVER
 
-    async def _fed(self, event: Event) -> None:
+    def _tell(self, event: Event) -> None:
+        """Feed an event that nothing here waits for: it is stored while the backend works on."""
+        telling = asyncio.create_task(self._after(self._telling, event), name=f"tell {self.job.id}")
+        telling.add_done_callback(_noted)
+        self._telling = telling
+
+    async def in_turn(self, job_id: str, event: Event) -> None:
+        """Feed an event of the job once all that happened before it is stored.
+
+        Raises:
+            StoreError: something could not be stored.
+        """
+        await self._after(self._telling, event)
+
+    async def _after(self, before: asyncio.Task[None] | None, event: Event) -> None:
+        if before is not None:
+            # Not awaited itself: whoever gives this task up must not take a change back that is half stored.
+            await asyncio.wait({before})
+            before.result()
         await self.feed(self.job.id, event)
+
+    async def _fed(self, event: Event) -> None:
+        await self.in_turn(self.job.id, event)
 
     def _progress(self, advanced: Advanced) -> None:
         self.publish(
@@ -304,3 +332,9 @@ def _ending(entry: HistoryEntry) -> Ended:
     if entry.status is HistoryStatus.ERROR and entry.error is None:
         return Ended(error=NodeError(None, None, "", "the prompt failed, and its history entry does not say why"))
     return Ended(error=entry.error)
+
+
+def _noted(telling: asyncio.Task[None]) -> None:
+    """Look at how it ended: who gave a prompt up does not, and asyncio would complain."""
+    if not telling.cancelled() and (error := telling.exception()) is not None:
+        log.debug("An event could not be stored: %s", error)

@@ -299,7 +299,9 @@ async def test_a_job_is_cancelled_before_its_backend_has_it(
     await master.until(lambda: fake.remaining == 0)
 
 
-async def test_a_queued_job_is_cancelled_at_once(master: Master) -> None:
+async def test_a_queued_job_is_cancelled_at_once(master: Master, fake: FakeComfy) -> None:
+    backend_id = await master.add(fake, "one")
+    await master.service.registry.drain(backend_id, draining=True)
     ticket = await master.submit(await master.define())
     await master.service.orchestrator.cancel(ticket.job_id, "the test")
     job = await master.end(ticket)
