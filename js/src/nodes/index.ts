@@ -1,10 +1,13 @@
 import './style.css'
 
+import { watch } from 'vue'
+
 import { messageOf } from '@/api/errors'
 import type { Context } from '@/context'
 import type { Contribution } from '@/extension'
 import type { ComfyApp, GraphNode } from '@/host/comfy'
 
+import { backendChoices } from './backendChoices'
 import { REMOTE_WORKFLOW } from './carried'
 import { createEmbedding } from './embedding'
 import { ExpressionCheck } from './expression'
@@ -30,6 +33,10 @@ export function nodes(context: Context): Contribution {
     app: host.app as ComfyApp & WidgetMaker,
     library,
     images,
+    backends: () => {
+      const { backends } = context.store.state.value
+      return backends.size === 0 ? null : backendChoices(backends.values())
+    },
     t,
     failed: (error) => host.toast({ severity: 'error', summary: t('nodes.upload'), detail: messageOf(error) }),
     configuring,
@@ -42,6 +49,14 @@ export function nodes(context: Context): Contribution {
     embedding.changed()
   })
 
+  // Which backends there are, and which of them can be asked for their choices.
+  watch(
+    () => [...context.store.state.value.backends.values()].map(({ name, tags, status }) => [name, ...tags, status].join(' ')).join(','),
+    () => {
+      library.forgetOffers()
+      live.forEach((node) => node.refresh())
+    },
+  )
   host.on('progress_text', (detail) => {
     const id = (detail as { nodeId?: unknown } | undefined)?.nodeId
     // Inside of subgraphs the id is a path.

@@ -44,6 +44,8 @@ export interface Library {
   faces(): ReadonlyMap<string, Face> | null
   /** What the backends offer for each parameter that is chosen from a list; asked for when it is first wanted. */
   offered(id: string): Readonly<Record<string, readonly Json[]>>
+  /** What was offered may be out of date: ask again when it is next wanted. */
+  forgetOffers(): void
   /** Ask again. Never rejects: the last answer stays. */
   reload(): Promise<void>
   /** Be told after each change. Returns how to stop. */
@@ -96,6 +98,9 @@ export function createLibrary({ host, client: { http } }: Pick<Context, 'host' |
       const known = offers.get(id)
       if (face && known?.version !== face.version && face.parameters.some(({ type }) => type === 'COMBO')) void ask(face)
       return known?.choices ?? {}
+    },
+    forgetOffers() {
+      for (const [id, { choices }] of offers) offers.set(id, { version: 0, choices })
     },
     async reload() {
       offers.clear()

@@ -31,6 +31,8 @@ export interface Surroundings {
   readonly app: WidgetMaker
   readonly library: Library
   readonly images: InputImages
+  /** What `backend` may say; null as long as the server has not told. */
+  backends(): readonly string[] | null
   readonly t: Translate
   /** Tell of something that went wrong. */
   failed(error: unknown): void
@@ -88,7 +90,7 @@ export class RemoteWorkflowNode {
     chain(node, 'onSerialize', (data) => this.serialise(data))
     chain(node, 'onConnectionsChange', () => queueMicrotask(() => this.tell()))
     chain(node, 'onExecuted', (output) => this.showOutcome(outcomeLine(output, around.t)))
-    this.offerWorkflows()
+    this.offerChoices()
     this.restore()
     fitToContent(node)
   }
@@ -100,7 +102,7 @@ export class RemoteWorkflowNode {
 
   /** The library changed, or became known. */
   refresh(): void {
-    this.offerWorkflows()
+    this.offerChoices()
     const face = this.known()
     if (face !== null && this.parameters !== null) {
       if (this.face === null || this.face.content_hash !== face.content_hash) this.adopt(face, this.parameters)
@@ -242,10 +244,13 @@ export class RemoteWorkflowNode {
     return this.around.library.faces()?.get(this.workflow) ?? null
   }
 
-  private offerWorkflows(): void {
+  private offerChoices(): void {
     const faces = this.around.library.faces()
     const chooser = widgetNamed(this.node, 'workflow')
     if (faces !== null && chooser) chooser.options.values = [...faces.keys()]
+    const backends = this.around.backends()
+    const backend = widgetNamed(this.node, 'backend')
+    if (backends !== null && backend) backend.options.values = backends
   }
 
   private tell(): void {
