@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeAlias
@@ -24,6 +24,9 @@ FAREWELL_S = 3.0
 
 VERSION_CHECK_S = 60.0
 """How often a backend that answers its probes is asked for its version."""
+
+BLOBS_NOTED = 100_000
+"""How many values of a backend's agent are remembered at most: 10 MB. Others are asked for where it matters."""
 
 Inbox: TypeAlias = "asyncio.Queue[Message]"
 """The messages of one prompt, with every Connected, Disconnected and Status of its backend in between."""
@@ -67,6 +70,12 @@ class Peer:
     def has_agent(self) -> bool:
         """Whether values can move through an agent there, as far as is known now."""
         return self.capabilities is not None and self.capabilities.agent is not None and self.capabilities.agent.trusted
+
+    def keeps(self, hashes: Collection[str]) -> None:
+        """Take note that its agent keeps these values. So many are noted that the oldest hints may as well go."""
+        if len(self.blobs) + len(hashes) > BLOBS_NOTED:
+            self.blobs.clear()
+        self.blobs.update(hashes)
 
     @property
     def instance_id(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..domain import (
+    BLOB_MEDIA_TYPE,
     LOCAL_BACKEND_ID,
     SCALAR_TYPES,
     Backend,
@@ -370,7 +371,8 @@ def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
 
 def _some_file(type_: str) -> Value:
     """Return a value that stands for any of its type: whether a backend can take it does not depend on its content."""
-    return Value(type_, files=(FileRef("0" * 64, 0, "application/octet-stream"),))
+    media_type = "application/octet-stream" if type_ == "VIDEO" else BLOB_MEDIA_TYPE
+    return Value(type_, files=(FileRef("0" * 64, 0, media_type),))
 
 
 def _failure(index: int, outcome: Outcome) -> dict[str, Json]:

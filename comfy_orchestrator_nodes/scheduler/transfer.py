@@ -139,7 +139,7 @@ class Transfer:
             lacking = await peer.client.blobs.missing(hashes, owner=owner, lease_s=LEASE_S)
             peer.blobs.difference_update(lacking)
             await all_of(give(ref) for ref in blobs if ref.sha256 in lacking)
-            peer.blobs.update(hashes)
+            peer.keeps(hashes)
 
     async def _give(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str) -> None:
         """Send a blob, once for all who want it there."""

@@ -41,7 +41,7 @@ class Whereabouts:
         for holding in await self._holdings.recent(_REMEMBERED):
             peer = self._farm.get(holding.backend_id)
             if peer is not None:
-                peer.blobs.add(holding.sha256)
+                peer.keeps([holding.sha256])
 
     async def close(self) -> None:
         """Stop bringing anything."""
@@ -57,7 +57,7 @@ class Whereabouts:
             StoreError: it could not be stored.
         """
         hashes = [ref.sha256 for ref in refs]
-        peer.blobs.update(hashes)
+        peer.keeps(hashes)
         await self._holdings.note(hashes, peer.backend.id, job_id)
 
     def is_here(self, ref: FileRef) -> bool:
@@ -172,7 +172,7 @@ class Whereabouts:
             log.info("%s does not say what it keeps: %s", peer.backend.name, error)
             return []
         peer.blobs.difference_update(missing)
-        peer.blobs.update(hashes - missing)
+        peer.keeps(hashes - missing)
         return [ref for ref in refs if ref.sha256 not in missing]
 
     def _leased(self, ref: FileRef, owner: str) -> bool:

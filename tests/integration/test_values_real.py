@@ -228,6 +228,16 @@ def test_what_eight_bits_hold_is_not_called_lost_on_its_way_to_a_plain_backend(m
     assert job["outputs"]["digest"]["loss"] == ""
 
 
+def test_conditioning_goes_to_the_backend_that_can_take_it(master: Master) -> None:
+    graph = {
+        "here": make("CONDITIONING", 2),
+        "rw": remote(telling(master, "CONDITIONING"), "auto", in_1=["here", 0]),
+        "told": {"class_type": "PreviewAny", "inputs": {"source": ["rw", 2]}},
+    }
+    (job,) = master.jobs(master.run(graph))
+    assert job["attempts"][0]["backend"] == AGENT
+
+
 def test_conditioning_is_refused_for_a_plain_backend_in_words(master: Master) -> None:
     graph = {
         "here": make("CONDITIONING", 1),
