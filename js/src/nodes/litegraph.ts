@@ -169,11 +169,29 @@ export function forget(widget: Widget): void {
   for (const linked of widget.linkedWidgets ?? []) forget(linked)
 }
 
+const announced = new WeakSet<CanvasNode>()
+
+/**
+ * Have a node that changed drawn anew. Nodes 2.0 of front end 1.32 copies slots and widgets of a node when it is added to
+ * the graph, and only then; it is told by an accessor that it puts on the node. Others need no telling.
+ */
+function announce(node: CanvasNode): void {
+  if (announced.has(node) || Object.getOwnPropertyDescriptor(node, 'widgets')?.get === undefined) return
+  announced.add(node)
+  // Behind the present change, at whose end it writes down what it copied before.
+  setTimeout(() => {
+    announced.delete(node)
+    const graph = node.graph as { onNodeAdded?(node: CanvasNode): void } | null | undefined
+    graph?.onNodeAdded?.(node)
+  })
+}
+
 /** Make a node as tall as its content needs, and leave a height the user has chosen beyond that. */
 export function growToContent(node: CanvasNode): void {
   const [width, height] = node.computeSize()
   node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)])
   node.setDirtyCanvas(true, true)
+  announce(node)
 }
 
 /** Make a node exactly as tall as its content needs. */
@@ -181,4 +199,5 @@ export function fitToContent(node: CanvasNode): void {
   const [width, height] = node.computeSize()
   node.setSize([Math.max(node.size[0], width), height])
   node.setDirtyCanvas(true, true)
+  announce(node)
 }

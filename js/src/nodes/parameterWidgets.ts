@@ -2,7 +2,7 @@ import type { Face } from './face'
 import type { InputImages } from './files'
 import { forget, removeWidget, type CanvasNode, type Slot, type Widget, type WidgetConstructor } from './litegraph'
 import type { Json } from './parameters'
-import { choices, picksImage, PREFIX, UPLOAD_PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
+import { choices, picksImage, PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
 
 /** What the host is asked for. */
 export interface WidgetMaker {
@@ -118,8 +118,9 @@ export class ParameterWidgets {
         widget.callback?.(file)
         this.node.setDirtyCanvas(true, false)
       }, this.words.failed)
-    const button = this.node.addWidget('button', UPLOAD_PREFIX + name, null, upload, { serialize: false })
-    button.label = this.words.upload()
+    // Nodes 2.0 of front end 1.32 shows a button's name, not its label.
+    const label = `${this.words.upload()} (${name})`
+    const button = this.node.addWidget('button', label, null, upload, { serialize: false })
     forget(button)
     this.buttons.push(button)
   }

@@ -13,7 +13,6 @@ export interface WidgetSpec {
 /** Dynamic widgets have names of their own, so that a parameter may be called like one of the node's own widgets. */
 export const PREFIX = 'parameters.'
 export const CONTROL_PREFIX = 'control.'
-export const UPLOAD_PREFIX = 'upload.'
 
 /** As far as numbers of this language are exact; the server's own seeds go further. */
 const LARGEST = Number.MAX_SAFE_INTEGER
