@@ -1,3 +1,5 @@
+import { ref } from 'vue'
+
 import './style.css'
 
 import { messageOf } from '@/api/errors'
@@ -95,6 +97,8 @@ export function commands(context: Context): Contribution {
     },
   ]
 
+  const topBarWanted = ref(true)
+
   return {
     commands: list,
     menuCommands: [{ path: ['Orchestrator'], commands: list.map(({ id }) => id) }],
@@ -109,12 +113,14 @@ export function commands(context: Context): Contribution {
         category: ['Orchestrator', 'Appearance', 'TopBar'],
         type: 'boolean',
         defaultValue: true,
+        onChange: (value) => (topBarWanted.value = value !== false),
       },
       ...server.settings,
     ],
     aboutPageBadges: [badge],
     setup() {
-      showInTopBar(context)
+      topBarWanted.value = host.setting(TOP_BAR_SETTING) !== false
+      showInTopBar(context, topBarWanted)
       // A server that does not orchestrate has none; the sidebar tells why.
       void server.load().catch(() => undefined)
       void client.system.status().then(

@@ -1,4 +1,4 @@
-import { watch } from 'vue'
+import { type Ref, watch } from 'vue'
 
 import type { Context } from '@/context'
 import { SIDEBAR_TAB_ID } from '@/sidebar/tab'
@@ -14,7 +14,7 @@ export const TOP_BAR_SETTING = 'Orchestrator.TopBar'
  * Show how the farm is in the top bar, where other packs put their buttons: the host's own lists of badges and buttons
  * hold what never changes.
  */
-export function showInTopBar({ host, navigation, store, t }: Context): void {
+export function showInTopBar({ host, navigation, store, t }: Context, wanted: Readonly<Ref<boolean>>): void {
   const place = (host.app as { menu?: LegacyMenu }).menu?.settingsGroup?.element
   if (place === undefined) return
   const button = document.createElement('button')
@@ -30,15 +30,18 @@ export function showInTopBar({ host, navigation, store, t }: Context): void {
   button.append(dot, text)
   place.before(button)
 
+  // The state changes many times a second, and what is shown here seldom: the page is touched only then.
   watch(
     () => {
       const { kind } = store.state.value.connection
       const { backends, online, running, queued, waiting } = counts(store.state.value)
-      return { kind, backends, online, running, queued, waiting }
+      return [wanted.value, kind, backends, online, running, queued, waiting].join(' ')
     },
-    ({ kind, backends, online, running, queued, waiting }) => {
+    () => {
+      const { kind } = store.state.value.connection
+      const { backends, online, running, queued, waiting } = counts(store.state.value)
       const lost = kind === 'lost' || kind === 'refused'
-      button.hidden = host.setting(TOP_BAR_SETTING) === false || kind === 'starting' || backends < 2
+      button.hidden = !wanted.value || kind === 'starting' || backends < 2
       button.dataset['tone'] = lost || online === 0 ? 'bad' : waiting > 0 || online < backends ? 'warn' : 'good'
       text.textContent = lost ? t('commands.lost') : t('commands.status', { online, running })
       button.title = t('commands.statusTitle', { online, backends, running, queued, waiting })

@@ -28,7 +28,6 @@ export interface SidebarTab {
   readonly icon: string
   readonly tooltip?: string
   readonly label?: string
-  readonly iconBadge?: string | (() => string | null)
   /** May be called again with the same element or a new one before `destroy`. */
   render(container: HTMLElement): void
   destroy?(): void

@@ -3,7 +3,6 @@ import { computed, createApp, ref } from 'vue'
 import { CONTEXT, type Context } from '@/context'
 import type { Contribution } from '@/extension'
 import type { SidebarTab } from '@/host/comfy'
-import { counts } from '@/state/selectors'
 
 import { createShown, SHOWN } from './shown'
 import SidebarApp from './SidebarApp.vue'
@@ -48,10 +47,6 @@ export function createTab(context: Context): SidebarTab {
     tooltip: context.t('sidebar.tooltip'),
     label: context.t('sidebar.label'),
     icon: 'pi pi-sitemap',
-    iconBadge() {
-      const { waiting } = counts(context.store.state.value)
-      return waiting > 0 ? String(waiting) : null
-    },
     render(container) {
       root ??= make()
       if (root.parentElement !== container) {
