@@ -100,6 +100,18 @@ describe('removing a backend', () => {
   })
 })
 
+it('the page of a backend is left by Escape, and the focus is on its card again', async () => {
+  fake.answer('GET /backends/desk/samples', () => ({ from: 0, step_s: 1, steps: 0, series: [] }))
+  fake.answer('GET /backends/desk/attempts', () => ({ attempts: [] }))
+  await button('desk').trigger('click')
+  await flushPromises()
+  expect(view.findAll('[role=tab]').length).toBeGreaterThan(3)
+  await view.get('[role=tab]').trigger('keydown', { key: 'Escape' })
+  await flushPromises()
+  expect(view.find('[role=tab]').exists()).toBe(false)
+  expect(document.activeElement?.textContent?.trim()).toBe('desk')
+})
+
 it('a backend that is drained says so, and can be given jobs again', async () => {
   fake.answer('POST /backends/desk/drain', () => backend('desk', { draining: true }))
   fake.answer('POST /backends/desk/resume', () => backend('desk'))
