@@ -34,14 +34,14 @@ from .domain import LOCAL_BACKEND_ID, Backend, RunStatus, TlsOptions
 from .errors import StoreError
 from .flow.wiring import wire_guards
 from .nodes import flow as flow_nodes
-from .nodes import handles, remote_workflow
+from .nodes import handles, remote_workflow, show
 from .nodes import io as io_nodes
 from .nodes.crossing import Crossing
 from .nodes.host import Execution
 from .nodes.mosaic import mosaic
 from .nodes.owners import Owners
 from .nodes.picked import load_picked
-from .nodes.prompt_handler import annotate
+from .nodes.prompt_handler import SHOW, annotate, show_ends
 from .orchestrator.snapshot import Publisher, Snapshot
 from .service import DATABASE_NAME, Service, new_uuid, open_service
 from .store.lock import StoreLock
@@ -177,6 +177,16 @@ class Extension:
         node_id = registry.dynprompt.get_display_node_id(execution.node_id)
         self._server.send_progress_text(text, node_id, self._server.client_id)
 
+    def save_previews(self, images: Any) -> list[dict[str, Any]]:
+        """Write images into ComfyUI's folder for previews, as its own preview node does."""
+        files: list[dict[str, Any]] = comfy_nodes.PreviewImage().save_images(images)["ui"]["images"]
+        return files
+
+    def show_result(self, execution: Execution, node_id: str, ui: Mapping[str, Any]) -> None:
+        """Show on a node what it has made, in the browser that queued the prompt."""
+        told = {"node": node_id, "display_node": node_id, "output": ui, "prompt_id": execution.prompt_id}
+        self._server.send_sync("executed", told, self._server.client_id)
+
     def node_classes(self) -> Collection[str]:
         """Return the node classes of this server."""
         classes: Mapping[str, type] = comfy_nodes.NODE_CLASS_MAPPINGS
@@ -208,7 +218,8 @@ class Extension:
         if not isinstance(prompt, dict):
             return json_data
         definition = self.snapshot().definitions.get
-        annotated = annotate(load_picked(prompt, definition), definition)
+        shown = show_ends(prompt, definition, _is_output)
+        annotated = annotate(load_picked(shown, definition), definition)
         return {**self._owners.note(json_data), "prompt": wire_guards(annotated, _reshapes)}
 
 
@@ -220,6 +231,11 @@ def _this_server() -> Backend:
     url = f"{'https' if secure else 'http'}://{host}:{args.port}"
     # Its own certificate need not be valid for the loopback address; the request does not leave this machine.
     return Backend(LOCAL_BACKEND_ID, "This server", url, tls=TlsOptions(verify=not secure))
+
+
+def _is_output(class_type: str) -> bool:
+    """Whether ComfyUI runs nodes of a class for their own sake."""
+    return bool(getattr(comfy_nodes.NODE_CLASS_MAPPINGS.get(class_type), "OUTPUT_NODE", False))
 
 
 def _reshapes(class_type: str) -> bool:
@@ -257,6 +273,7 @@ def load() -> tuple[dict[str, type], dict[str, str]]:
         REMOTE_WORKFLOW: remote_workflow.build(extension),
         **flow_nodes.build(extension),
         **handles.build(extension),
+        **show.build(extension),
         **io_nodes.NODE_CLASS_MAPPINGS,
         **agent_classes,
     }
@@ -266,5 +283,6 @@ def load() -> tuple[dict[str, type], dict[str, str]]:
         **io_nodes.NODE_DISPLAY_NAME_MAPPINGS,
         **agent_names,
         handles.NATIVE: "Native Value (internal)",
+        SHOW: "Show Result (internal)",
     }
     return classes, names

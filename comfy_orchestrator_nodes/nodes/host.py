@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,6 +48,16 @@ class Host(Protocol):
 
     def show_text(self, execution: Execution, text: str) -> None:
         """Show a line of text on the node."""
+
+    def save_previews(self, images: Any) -> list[dict[str, Any]]:
+        """Write images into ComfyUI's folder for previews, and return how its front end finds them. Blocks.
+
+        Args:
+            images: a float tensor of shape (batch, height, width, channels) from 0 to 1.
+        """
+
+    def show_result(self, execution: Execution, node_id: str, ui: Mapping[str, Any]) -> None:
+        """Show on a node of the same prompt what it has made, in the browser that queued it."""
 
     def node_classes(self) -> Collection[str]:
         """Return the node classes of this server."""

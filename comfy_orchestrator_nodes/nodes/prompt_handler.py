@@ -8,14 +8,18 @@ as another one: therefore the names of the used outputs, and of those that must 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain import Definition, Json
+from ..domain import Definition, Json, Output
 from ..errors import InvalidRequest
+from ..flow.wiring import REPORT
 from ..workflow.graph import REMOTE_WORKFLOW
 from .slots import SLOTS, input_name, parse, resolve
+
+SHOW = "OrchestratorShow"
+"""The node class that shows results on the node that made them (show.py)."""
 
 FIRST_OUTPUT = 2
 """Where ``out_1`` stands among the node's outputs, after ``index`` and ``info``."""
@@ -35,6 +39,52 @@ def annotate(prompt: Mapping[str, Any], definition: Callable[[str], Definition |
         else node
         for node_id, node in prompt.items()
     }
+
+
+def show_ends(
+    prompt: Mapping[str, Any],
+    definition: Callable[[str], Definition | None],
+    is_output: Callable[[str], bool],
+) -> dict[str, Any]:
+    """Return the prompt so that it runs where ComfyUI would find nothing to do in it: Remote Workflow nodes alone.
+
+    Behind each of them that nothing uses a node is put that shows its images. A prompt with any output of its own stays
+    as it is: what is connected to nothing in it is left out on purpose.
+
+    Args:
+        prompt: as it came, perhaps unsound.
+        definition: looks a definition up by its id.
+        is_output: whether ComfyUI runs nodes of a class for their own sake.
+    """
+    nodes = {node_id: node for node_id, node in prompt.items() if isinstance(node, dict)}
+    if any(is_output(str(node.get("class_type"))) for node in nodes.values()):
+        return dict(prompt)
+    used = _Uses.of(prompt).used
+    shown = dict(prompt)
+    for node_id, node in nodes.items():
+        if node.get("class_type") == REMOTE_WORKFLOW and node_id not in used:
+            images = {
+                f"image_{slot + 1}": [node_id, slot + FIRST_OUTPUT]
+                for slot, output in enumerate(_outputs(node, definition))
+                if output.type == "IMAGE"
+            }
+            inputs = {"node": node_id, "report": [node_id, REPORT], **images}
+            shown[f"{node_id}.show"] = {"class_type": SHOW, "inputs": inputs}
+    return shown
+
+
+def _outputs(node: Mapping[str, Any], definition: Callable[[str], Definition | None]) -> Sequence[Output]:
+    """Return what a Remote Workflow node's outputs are; none if that cannot be told, which its validation explains."""
+    inputs = node.get("inputs")
+    workflow = inputs.get("workflow") if isinstance(inputs, dict) else None
+    known = definition(workflow) if isinstance(workflow, str) else None
+    text = inputs.get("parameters", "") if isinstance(inputs, dict) else ""
+    if known is None or not isinstance(text, str):
+        return ()
+    try:
+        return resolve(known, parse(text)).outputs
+    except InvalidRequest:
+        return ()
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,18 @@ _PLACES = """
   return [(position[0] + offset[0]) * scale + box.x, (position[1] + offset[1]) * scale + box.y]
 }
 """
+_WIDGETS = """
+([id, name]) => {
+  const app = window.app ?? window.comfyAPI.app.app
+  const graph = app.rootGraph ?? app.graph
+  const node = graph.getNodeById(id) ?? graph.getNodeById(Number(id))
+  const widget = node.widgets.find(one => one.name === name)
+  const { scale, offset } = app.canvas.ds
+  const box = app.canvas.canvas.getBoundingClientRect()
+  const [x, y] = [node.pos[0] + node.size[0] / 2, node.pos[1] + (widget.last_y ?? widget.y) + 10]
+  return [(x + offset[0]) * scale + box.x, (y + offset[1]) * scale + box.y]
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -221,10 +233,39 @@ class Canvas:
             arg=[target, _index(self.node(target).inputs, input_)],
         )
 
+    def type_into(self, node_id: str, widget: str, text: str) -> None:
+        """Set a number on a node: a click into it, typing, Enter."""
+        in_page = self.page.locator(f'[data-node-id="{node_id}"] [data-widget-name="{widget}"] input')
+        if in_page.count() > 0:
+            in_page.first.click(force=True)  # what lies above it takes the press and passes the focus on
+            expect(in_page.first).to_be_focused()
+        else:
+            self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, widget]))
+            expect(self.page.locator(".graphdialog input")).to_be_visible()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.type(text)
+        self.page.keyboard.press("Enter")
+
     def place(self, node_id: str, side: str, index: int) -> tuple[float, float]:
         """Return where a slot is on the page: ``side`` is ``in`` or ``out``."""
         x, y = self.page.evaluate(_PLACES, [node_id, side, index])
         return float(x), float(y)
+
+    def count_clicks(self) -> Callable[[], int]:
+        """Count every press of the mouse on the page from now on; return what tells how many there were."""
+        self.page.evaluate(
+            "() => { window.pressed = 0; addEventListener('pointerdown', () => { window.pressed++ }, true) }"
+        )
+        return lambda: int(self.page.evaluate("() => window.pressed"))
+
+    def pictures_on(self, node_id: str) -> int:
+        """Return how many images a node shows."""
+        found = self.page.evaluate(
+            "id => { const app = window.app ?? window.comfyAPI.app.app;"
+            " return (app.nodeOutputs?.[id]?.images ?? []).length }",
+            node_id,
+        )
+        return int(found)
 
     def run(self) -> None:
         """Press Run."""

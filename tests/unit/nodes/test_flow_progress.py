@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +51,12 @@ class Screen:
     def show_text(self, execution: Execution, text: str) -> None:
         self.text = text
         self.texts += 1
+
+    def save_previews(self, images: Any) -> list[dict[str, Any]]:
+        raise AssertionError("nothing is saved here")
+
+    def show_result(self, execution: Execution, node_id: str, ui: Mapping[str, Any]) -> None:
+        raise AssertionError("nothing is shown here")
 
     def node_classes(self) -> Collection[str]:
         return ()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from comfy_orchestrator_nodes.domain import Definition, Output
-from comfy_orchestrator_nodes.nodes.prompt_handler import annotate
+from comfy_orchestrator_nodes.nodes.prompt_handler import SHOW, annotate, show_ends
 from comfy_orchestrator_nodes.workflow.graph import REMOTE_WORKFLOW
 
 DEFINITION = Definition(
@@ -75,3 +75,33 @@ def test_an_output_that_sets_a_widget_of_a_remote_workflow_is_a_native_value() -
     graph = prompt()
     graph["next"] = {"class_type": REMOTE_WORKFLOW, "inputs": {"workflow": "d", "parameters": ["rw", 2]}}
     assert native(annotate(graph, lookup)) == ["image"]
+
+
+def is_output(class_type: str) -> bool:
+    return class_type == "SaveImage"
+
+
+def test_remote_workflows_alone_show_their_own_images() -> None:
+    shown = show_ends(prompt(), lookup, is_output)
+    assert shown["rw.show"] == {
+        "class_type": SHOW,
+        "inputs": {"node": "rw", "report": ["rw", 18], "image_1": ["rw", 2]},
+    }
+    assert wanted(annotate(shown, lookup)) == ["image"]
+
+
+def test_only_the_last_of_a_chain_is_shown() -> None:
+    chain = prompt()
+    chain["next"] = {"class_type": REMOTE_WORKFLOW, "inputs": {"workflow": "d", "parameters": "{}", "in_1": ["rw", 2]}}
+    assert {"rw.show", "next.show"} & show_ends(chain, lookup, is_output).keys() == {"next.show"}
+
+
+def test_nothing_is_added_where_the_prompt_has_an_output_of_its_own() -> None:
+    with_output = {**prompt(), "save": {"class_type": "SaveImage", "inputs": {}}}
+    assert show_ends(with_output, lookup, is_output) == with_output
+
+
+def test_a_node_that_cannot_be_understood_runs_and_so_is_refused_with_its_reason() -> None:
+    broken = show_ends(prompt("{"), lookup, is_output)
+    assert broken["rw.show"]["inputs"] == {"node": "rw", "report": ["rw", 18]}
+    assert show_ends({"x": None, "y": {"inputs": 5}}, lookup, is_output) == {"x": None, "y": {"inputs": 5}}

@@ -23,7 +23,12 @@ interface LiteGraphApi {
 interface View {
   readonly canvas: HTMLCanvasElement
   readonly ds: { readonly scale: number; readonly offset: ArrayLike<number> }
-  readonly graph?: { add(node: Placeable): void; beforeChange?(): void; afterChange?(): void } | null
+  readonly graph?: {
+    readonly nodes?: readonly Placeable[]
+    add(node: Placeable): void
+    beforeChange?(): void
+    afterChange?(): void
+  } | null
   selectNode?(node: Placeable): void
 }
 
@@ -39,11 +44,12 @@ export function placeDefinition(host: Host, definitionId: string, at?: Point): v
   const graph = view?.graph
   if (!view || !graph || !node) throw new Error('The canvas cannot take the node: reload the page.')
   const box = view.canvas.getBoundingClientRect()
-  const [x, y] = at ?? [box.x + box.width / 2, box.y + box.height / 2]
+  const [x, y] = at ?? [box.x + box.width / 2, box.y + box.height / 3]
   graph.beforeChange?.()
   const [dx, dy] = [Number(view.ds.offset[0]), Number(view.ds.offset[1])]
-  const middle = at === undefined ? Number(node.size[0]) / 2 : 0
-  node.pos = [(x - box.x) / view.ds.scale - dx - middle, (y - box.y) / view.ds.scale - dy]
+  const wanted: [number, number] = [(x - box.x) / view.ds.scale - dx, (y - box.y) / view.ds.scale - dy]
+  // Where the user dropped it, or else in the middle, beside what was put there before.
+  node.pos = at === undefined ? beside([wanted[0] - WIDTH / 2, wanted[1]], graph.nodes ?? []) : wanted
   graph.add(node)
   const workflow = node.widgets?.find((widget) => widget.name === 'workflow')
   if (workflow) {
@@ -53,6 +59,21 @@ export function placeDefinition(host: Host, definitionId: string, at?: Point): v
   graph.afterChange?.()
   view.selectNode?.(node)
   host.app.canvas?.setDirty(true, true)
+}
+
+/** About what a Remote Workflow node takes once it has its workflow's widgets. */
+const WIDTH = 320
+const GAP = 40
+
+/** The first place from a point to the right where a node hides no other one. */
+function beside([x, y]: [number, number], nodes: readonly Placeable[]): [number, number] {
+  const width = (one: Placeable) => Number(one.size[0])
+  const inTheWay = nodes.filter((one) => {
+    const [left, top] = one.pos
+    return left < x + WIDTH && left + width(one) > x && top < y + WIDTH && top + Number(one.size[1]) > y
+  })
+  if (inTheWay.length === 0) return [x, y]
+  return beside([Math.max(...inTheWay.map((one) => one.pos[0] + width(one))) + GAP, y], nodes)
 }
 
 /**
