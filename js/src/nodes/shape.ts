@@ -1,7 +1,7 @@
 import { defaultInputs, defaultOutputs, SLOTS, type Face } from './face'
 import { fitToContent, GRID, type CanvasNode, type Slot } from './litegraph'
 import type { NodeParameters } from './parameters'
-import { planSlots, typesFit, type Meaning, type Present } from './slots'
+import { planSlots, typesFit, type Meaning, type Present, type SlotPlan } from './slots'
 
 /** Where out_1 stands: `index` and `info` come first. */
 const FIRST_OUTPUT = 2
@@ -33,7 +33,7 @@ export function shapeInputs(node: CanvasNode, face: Face, last: Face, before: No
     return typesFit(String(link?.type ?? '*'), meanings[meaning]?.type ?? '*')
   })
   for (const slot of plan.unlinked) node.disconnectInput(slots[slot] ?? -1)
-  for (const slot of plan.removed) node.removeInput(slots[slot] ?? -1)
+  for (const slot of goes(present, plan)) node.removeInput(slots[slot] ?? -1)
   const kept = node.inputs.filter(({ name }) => INPUT_NAME.test(name))
   return plan.slots.map(({ meaning }, position) => {
     const wanted = meanings[meaning] as Meaning
@@ -61,13 +61,21 @@ export function shapeOutputs(node: CanvasNode, face: Face, last: Face, before: N
     typesFit(present[slot]?.type ?? '*', meanings[meaning]?.type ?? '*'),
   )
   for (const slot of plan.unlinked) node.disconnectOutput(FIRST_OUTPUT + slot)
-  for (const slot of plan.removed) node.removeOutput(FIRST_OUTPUT + slot)
+  for (const slot of goes(present, plan)) node.removeOutput(FIRST_OUTPUT + slot)
   for (let position = node.outputs.length - FIRST_OUTPUT; position < plan.slots.length; position++) {
     node.addOutput(`out_${position + 1}`, '*', { shape: GRID })
   }
   const chosen = plan.slots.map(({ meaning }) => meanings[meaning] as Meaning)
   labelOutputs(node, chosen)
   return chosen.map(({ name }) => name)
+}
+
+/**
+ * Which slots go, from the last to the first. Where nothing is linked all do, and others come in their place: some
+ * renderers go on showing what a slot was called when they first saw it.
+ */
+function goes(present: readonly Present[], plan: SlotPlan): readonly number[] {
+  return present.some(({ linked }) => linked) ? plan.removed : [...present.keys()].reverse()
 }
 
 /** Call outputs what they are; those that are there. */
