@@ -15,14 +15,14 @@ from functools import partial
 from http import HTTPStatus
 from http import client as http_client
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..agent import wire
 from ..domain import BLOB_MEDIA_TYPE, FileRef, Json, TlsOptions
 from ..errors import BackendFault, BackendUnreachable, ConnectionLost, ProtocolViolation, ValueLost
 from .agent import agent_headers
 from .fields import Malformed, array, obj, text, whole
-from .http import Http
+from .http import CLOSED, Http
 from .link import Link
 from .pipe import ENCODING_HEADER, SIZE_HEADER, Pipe
 
@@ -36,6 +36,7 @@ AT_ONCE = 4
 
 _ACCEPT_HEADER = "X-Orchestrator-Accept"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_BYTES = re.compile(r"[0-9]{1,18}")
 _ASK_AT_ONCE = 5000
 _FAILURES = 3
 """After so many breaks in a row without a byte in between, moving a blob is given up."""
@@ -80,6 +81,7 @@ class Blobs:
         self._threads: ThreadPoolExecutor | None = None
         self._idle: list[Pipe] = []
         self._busy: set[Pipe] = set()
+        self._gate = asyncio.Semaphore(AT_ONCE)
         self._closed = False
 
     async def missing(self, hashes: Collection[str], *, owner: str = "", lease_s: float = 0) -> set[str]:
@@ -116,6 +118,9 @@ class Blobs:
             BackendError: it could not be fetched.
             Exception: what the sink raised.
         """
+        if ref.size_bytes > self._http.limits.file_bytes:
+            text = f"a value of {ref.size_bytes} bytes is more than the {self._http.limits.file_bytes} that are read."
+            raise ProtocolViolation(self._http.name, text)
         taking = _Taking(sink)
         failures = 0
         while True:
@@ -145,7 +150,7 @@ class Blobs:
         lease = {"X-Orchestrator-Lease": f"{owner}; seconds={lease_s:.0f}"} if owner else {}
         failures = 0
         while True:
-            offset = await self._offset(ref.sha256) if failures else 0
+            offset = await self._offset(ref) if failures else 0
             try:
                 return await self._with_pipe(partial(self._put, ref, path, offset, lease))
             except ConnectionLost as error:
@@ -184,7 +189,7 @@ class Blobs:
         if response.status != (HTTPStatus.PARTIAL_CONTENT if offset else HTTPStatus.OK):
             raise self._http.status_error(response.status, f"GET {PATH}")
         packed = response.getheader(SIZE_HEADER, "") if response.getheader(ENCODING_HEADER) is not None else ""
-        length = int(packed) if packed.isdecimal() else response.length
+        length = _told(packed) if packed else response.length
         if length is None:
             raise ConnectionLost(self._http.name, "a value came without its length, or its head was cut short.")
         if length != ref.size_bytes - offset:
@@ -213,18 +218,17 @@ class Blobs:
             BackendError: it does not say.
         """
         status, headers = await self._head(sha256)
-        length = headers.get("Content-Length", "")
-        return int(length) if status == HTTPStatus.OK and length.isdecimal() else None
+        return _told(headers.get("Content-Length", "")) if status == HTTPStatus.OK else None
 
     @property
     def _packs(self) -> bool:
         return self.can_unpack and self._zstd is not None and self.link.is_slow
 
-    async def _offset(self, sha256: str) -> int:
+    async def _offset(self, ref: FileRef) -> int:
         """Return how much of a blob arrived before an upload broke off."""
-        status, headers = await self._head(sha256)
-        kept = headers.get("X-Orchestrator-Offset", "")
-        return int(kept) if status == HTTPStatus.NOT_FOUND and kept.isdecimal() else 0
+        status, headers = await self._head(ref.sha256)
+        kept = _told(headers.get("X-Orchestrator-Offset", "")) if status == HTTPStatus.NOT_FOUND else None
+        return kept if kept is not None and kept <= ref.size_bytes else 0
 
     async def _head(self, sha256: str) -> tuple[int, Mapping[str, str]]:
         timeout = self._http.timeout(self._http.timeouts.control_s)
@@ -256,33 +260,46 @@ class Blobs:
 
     async def _with_pipe(self, work: Callable[[Pipe], T]) -> T:
         """Run ``work`` in a thread; when this is cancelled, break the connection and see the thread end."""
-        if self._closed:
-            raise BackendUnreachable(
-                self._http.name, "the connection was closed by us; this backend is no longer used."
-            )
+        # Waited for here and not in the threads' queue: there a transfer that nobody wants any more would still begin.
+        async with self._gate:
+            if self._closed:
+                raise BackendUnreachable(self._http.name, CLOSED)
+            return await self._in_thread(work)
+
+    async def _in_thread(self, work: Callable[[Pipe], T]) -> T:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="orchestrator-blobs")
         pipe = self._idle.pop() if self._idle else Pipe(self._http, self._tls, self.link, self._zstd)
         self._busy.add(pipe)
-        call = asyncio.get_running_loop().run_in_executor(self._threads, work, pipe)
+        submitted = self._threads.submit(work, pipe)
+        call = asyncio.wrap_future(submitted)
+        # However this ends, and however often it is cancelled: a pipe is free when its thread is done with it.
+        call.add_done_callback(partial(self._put_back, pipe))
         try:
-            return await asyncio.shield(call)
+            await asyncio.wait({call})
         except asyncio.CancelledError:
             pipe.abort()
-            await asyncio.wait({call})
-            if not call.cancelled() and (error := call.exception()) is not None:
-                log.debug("A cancelled transfer ended with: %s", error)
+            if not submitted.cancel():
+                await asyncio.wait({call})
             raise
-        finally:
-            self._busy.discard(pipe)
-            self._put_back(pipe)
+        if call.cancelled():
+            raise BackendUnreachable(self._http.name, CLOSED)
+        return call.result()
 
-    def _put_back(self, pipe: Pipe) -> None:
-        """Keep a pipe for the next, whatever happened: one that broke is closed, and connects anew when needed."""
-        if self._closed:
+    def _put_back(self, pipe: Pipe, call: asyncio.Future[Any]) -> None:
+        """Keep a pipe for the next: one that broke is closed, and connects anew when needed; not one that we broke."""
+        if not call.cancelled() and (error := call.exception()) is not None:
+            log.debug("A transfer ended with: %s", error)
+        self._busy.discard(pipe)
+        if self._closed or pipe.aborted:
             pipe.close()
         else:
             self._idle.append(pipe)
+
+
+def _told(header: str) -> int | None:
+    """Return the number of bytes that a header tells, if it tells one."""
+    return int(header) if _BYTES.fullmatch(header) else None
 
 
 def _parse_missing(value: Json) -> list[str]:

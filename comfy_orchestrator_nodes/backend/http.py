@@ -44,6 +44,8 @@ USER_AGENT = "ComfyUI-Orchestrator"
 CLOSED_UNDERNEATH = (RuntimeError, AttributeError, AssertionError)
 """What a request raises when its session is closed while it connects: aiohttp finds its connector gone."""
 
+CLOSED = "the connection was closed by us; this backend is no longer used."
+
 _FRAMING_HEADERS = frozenset(
     {"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "accept-encoding", "connection"}
     | {"upgrade", "te", "trailer", "expect", "keep-alive"}
@@ -208,7 +210,7 @@ class Http:
             ProtocolViolation: what came is no HTTP.
         """
         if self._closed:
-            raise BackendUnreachable(self.name, "the connection was closed by us; this backend is no longer used.")
+            raise BackendUnreachable(self.name, CLOSED)
         if self._session is None:
             self._session = self.new_session()
         url = route_url(self.base_url, path, query)

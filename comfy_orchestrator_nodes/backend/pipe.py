@@ -42,6 +42,8 @@ class Pipe:
         self._socket: socket.socket | None = None
         """Of its own, because http.client lets go of it once a response says that it will be closed."""
         self._response: http_client.HTTPResponse | None = None
+        self.aborted = False
+        """Whether it was broken by us; it is of no use any more."""
 
     def get(
         self,
@@ -74,7 +76,8 @@ class Pipe:
                 left -= got
                 moved.size_bytes += got
                 write(self._buffer[:got])
-            response.read()
+            if response.readinto(self._buffer[:1]):
+                raise ProtocolViolation(self._http.name, "it sent more than the value that was asked for.")
         return total
 
     def _unpack(
@@ -139,7 +142,8 @@ class Pipe:
         self._connection.send(b"0\r\n\r\n")
 
     def abort(self) -> None:
-        """Break the connection, from any thread: whoever reads or writes there is told at once."""
+        """Break the connection for good, from any thread: whoever reads or writes there is told at once."""
+        self.aborted = True
         sock = self._socket
         if sock is None:
             return
@@ -178,6 +182,9 @@ class Pipe:
             raise BackendUnreachable(self._http.name, f"no connection to {self._http.base_url}: {reason}") from error
         self._socket = self._connection.sock
         self._socket.settimeout(self._http.timeouts.idle_s)
+        if self.aborted:
+            # While it connected there was nothing to break.
+            raise ConnectionLost(self._http.name, "the connection was closed by us.")
 
 
 class _Translated:

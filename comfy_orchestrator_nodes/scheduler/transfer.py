@@ -8,21 +8,24 @@ from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ..backend.agent_carriers import AgentCarriers, BackendCarriers
 from ..backend.carriers import media_type_of, upload_name
 from ..backend.codecs import blobs as blob_codec
 from ..backend.codecs.clean import cleaner
+from ..backend.http import CLOSED
 from ..backend.peer import Peer
 from ..backend.results import RemoteFile
 from ..domain import BLOB_MEDIA_TYPE, FileRef, Value
-from ..errors import BackendError
+from ..errors import BackendError, BackendUnreachable
 from ..store.artifacts import ArtifactStore
 from ..store.sink import ArtifactWriter
 from .whereabouts import Whereabouts, all_of
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 AT_ONCE = 4
 """How many files of one attempt travel at the same time."""
@@ -134,11 +137,14 @@ class Transfer:
                 await self._give(peer, ref, traffic, owner)
 
         await all_of(bring(ref) for ref in distinct.values() if ref.media_type != BLOB_MEDIA_TYPE)
-        if blobs:
+        while blobs:
             hashes = [ref.sha256 for ref in blobs]
             lacking = await peer.client.blobs.missing(hashes, owner=owner, lease_s=LEASE_S)
             peer.blobs.difference_update(lacking)
-            await all_of(give(ref) for ref in blobs if ref.sha256 in lacking)
+            absent = [ref for ref in blobs if ref.sha256 in lacking]
+            # These are leased for others, who may be done with them before this job is: it has to ask for them again.
+            blobs = [ref for ref in absent if ref.sha256 in peer.sending]
+            await all_of(give(ref) for ref in absent)
             peer.keeps(hashes)
 
     async def _give(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str) -> None:
@@ -148,7 +154,7 @@ class Transfer:
             under_way = asyncio.create_task(self._send_blob(peer, ref, traffic, owner), name=f"send {ref.sha256[:8]}")
             peer.sending[ref.sha256] = under_way
             under_way.add_done_callback(lambda _: peer.sending.pop(ref.sha256, None))
-        await asyncio.shield(under_way)
+        await _shared(peer, under_way)
 
     async def _send_blob(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str) -> None:
         if not self._whereabouts.is_here(ref):
@@ -199,8 +205,7 @@ class Transfer:
             under_way = asyncio.create_task(self._send(peer, ref, traffic), name=f"upload {ref.sha256[:8]}")
             peer.held[ref.sha256] = under_way
         try:
-            # Shielded, because other attempts may wait for the same upload when this one is cancelled.
-            return await asyncio.shield(under_way)
+            return await _shared(peer, under_way)
         except BaseException:
             failed = under_way.done() and (under_way.cancelled() or under_way.exception() is not None)
             if failed and peer.held.get(ref.sha256) is under_way:
@@ -287,3 +292,16 @@ class Transfer:
             traffic.downloaded_bytes += await peer.client.view(file, clean.write)
             clean.finish()
             return await asyncio.to_thread(writer.publish)
+
+
+async def _shared(peer: Peer, under_way: asyncio.Task[T]) -> T:
+    """Wait for what others may wait for, too: whoever gives up here leaves it alone.
+
+    Raises:
+        BackendUnreachable: the peer was closed meanwhile, which cancels the task, but nobody who waits for it.
+        BackendError: what the task raised.
+    """
+    await asyncio.wait({under_way})
+    if under_way.cancelled():
+        raise BackendUnreachable(peer.backend.name, CLOSED)
+    return under_way.result()

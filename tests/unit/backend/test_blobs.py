@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from comfy_orchestrator_nodes.agent.packing import NAME as PACKING
+from comfy_orchestrator_nodes.agent.packing import find_zstd, pack
 from comfy_orchestrator_nodes.backend.agent import parse_agent
-from comfy_orchestrator_nodes.backend.blobs import kept_blobs
+from comfy_orchestrator_nodes.backend.blobs import AT_ONCE, kept_blobs
 from comfy_orchestrator_nodes.backend.client import ComfyClient
 from comfy_orchestrator_nodes.backend.fields import Malformed
 from comfy_orchestrator_nodes.backend.http import Timeouts
+from comfy_orchestrator_nodes.backend.pipe import ENCODING_HEADER, SIZE_HEADER
 from comfy_orchestrator_nodes.domain import BLOB_MEDIA_TYPE, Backend, Credentials, FileRef
 from comfy_orchestrator_nodes.errors import (
     BackendFault,
@@ -32,6 +37,8 @@ from comfy_orchestrator_nodes.errors import (
 from tests.fakes.fake_comfy import FakeComfy
 from tests.support.agent_server import AgentServer, agent_server
 from tests.support.proxy import Act, Fault, Part, Proxy, Where, proxy_before
+from tests.support.raw_server import Link as RawLink
+from tests.support.raw_server import RawServer, raw_server
 
 DATA = os.urandom(3 << 20)
 REF = FileRef(hashlib.sha256(DATA).hexdigest(), len(DATA), BLOB_MEDIA_TYPE)
@@ -143,6 +150,110 @@ async def test_cancelling_a_fetch_ends_its_thread_at_once(agent: AgentServer, pr
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, QUICK.idle_s / 2)
+
+
+async def test_cancelling_a_fetch_that_waits_for_its_turn_begins_nothing(agent: AgentServer, proxy: Proxy) -> None:
+    agent.keep(DATA)
+    held = [Fault(Part.ANSWER, Where.IN_BODY, Act.HOLD) for _ in range(AT_ONCE)]
+    proxy.fail("GET", ROUTE, *held)
+    async with client_of(proxy.url) as client:
+        moving = [asyncio.create_task(client.blobs.fetch(REF, Sink())) for _ in held]
+        for fault in held:
+            await asyncio.wait_for(fault.arrived.wait(), 10)
+        waiting = asyncio.create_task(client.blobs.fetch(REF, Sink()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, QUICK.idle_s / 2)
+        for fault in held:
+            fault.let_go.set()
+        assert await asyncio.gather(*moving) == [len(DATA)] * AT_ONCE
+    assert proxy.exchanges == [f"GET {ROUTE}"] * AT_ONCE
+
+
+async def test_who_waits_for_a_turn_is_told_when_the_connection_is_closed(agent: AgentServer, proxy: Proxy) -> None:
+    agent.keep(DATA)
+    held = [Fault(Part.ANSWER, Where.IN_BODY, Act.HOLD) for _ in range(AT_ONCE)]
+    proxy.fail("GET", ROUTE, *held)
+    async with client_of(proxy.url) as client:
+        fetches = [asyncio.create_task(client.blobs.fetch(REF, Sink())) for _ in range(AT_ONCE + 2)]
+        for fault in held:
+            await asyncio.wait_for(fault.arrived.wait(), 10)
+    ends = await asyncio.gather(*fetches, return_exceptions=True)
+    assert {type(end) for end in ends} <= {BackendUnreachable, ConnectionLost}
+
+
+async def test_a_fetch_is_cancelled_while_it_connects_without_any_byte_of_it_moving(
+    agent: AgentServer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent.keep(DATA)
+    connects, go = threading.Event(), threading.Event()
+    connect = HTTPConnection.connect
+
+    def slowly(connection: HTTPConnection) -> None:
+        connects.set()
+        assert go.wait(10)
+        connect(connection)
+
+    monkeypatch.setattr(HTTPConnection, "connect", slowly)
+    async with client_of(proxy.url) as client:
+        task = asyncio.create_task(client.blobs.fetch(REF, Sink()))
+        await asyncio.to_thread(connects.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert proxy.exchanges == []
+
+
+@pytest.mark.skipif(find_zstd() is None, reason="needs zstd")
+async def test_an_agent_that_never_ends_a_packed_value_is_cut_off() -> None:
+    zstd = find_zstd()
+    assert zstd is not None
+    block = pack(zstd, b"abcd")
+
+    async def script(_: RawServer, link: RawLink) -> None:
+        await link.read_request()
+        head = f"{ENCODING_HEADER}: {PACKING}\r\n{SIZE_HEADER}: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+        link.writer.write(f"HTTP/1.1 200 OK\r\n{head}{len(block):x}\r\n".encode() + block + b"\r\n")
+        with suppress(ConnectionError):
+            while True:
+                link.writer.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                await link.writer.drain()
+
+    async with raw_server(script) as server, client_of(server.url) as client:
+        client.blobs.can_unpack = True
+        client.blobs.link.rate = 1e6
+        with pytest.raises(ProtocolViolation):
+            await asyncio.wait_for(client.blobs.fetch(FileRef("0" * 64, 4, BLOB_MEDIA_TYPE), Sink()), 10)
+
+
+@pytest.mark.parametrize("offset", ["9" * 5000, str(len(DATA) + 1), "-1"], ids=["endless", "too large", "negative"])
+async def test_an_agent_that_lies_about_what_it_has_gets_the_whole(tmp_path: Path, offset: str) -> None:
+    wholes: list[int] = []
+
+    async def script(_: RawServer, link: RawLink) -> None:
+        while (request := await link.read_request()) is not None:
+            if request.method == "HEAD":
+                await link.answer(b"", "404 Not Found", X_Orchestrator_Offset=offset)
+            elif not wholes:
+                wholes.append(len(request.body))
+                link.abort()
+                return
+            else:
+                wholes.append(len(request.body))
+                await link.answer(status="201 Created")
+
+    async with raw_server(script) as server, client_of(server.url) as client:
+        assert await client.blobs.send(REF, lambda: source(tmp_path)) == len(DATA)
+    assert wholes == [len(DATA)] * 2
+
+
+async def test_a_value_larger_than_any_file_may_be_is_not_asked_for(agent: AgentServer) -> None:
+    async with client_of(agent.url) as client:
+        with pytest.raises(ProtocolViolation):
+            await client.blobs.fetch(FileRef(REF.sha256, 1 << 60, BLOB_MEDIA_TYPE), Sink())
 
 
 async def test_a_blob_is_sent_whole_and_known_there_by_its_hash(agent: AgentServer, tmp_path: Path) -> None:

@@ -194,6 +194,22 @@ async def test_a_backend_that_is_removed_loses_its_prompt_and_the_job_goes_elsew
     await master.until(lambda: fake.remaining == 0)
 
 
+async def test_a_job_goes_elsewhere_when_its_backend_is_removed_while_its_inputs_are_under_way(
+    master: Master, fake: FakeComfy, other: FakeComfy
+) -> None:
+    hold = faults.Hold()
+    backend_id = await master.add(fake, "one")
+    fake.fail("POST", "/upload/image", hold.fault())
+    values = {"image": await stored_image(master)}
+    ticket = await master.submit(await define_unchanged(master), values=values)
+    await hold.arrived.wait()
+    await master.add(other, "two")
+    await master.service.registry.remove(backend_id)
+    hold.let_go.set()
+    assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
+    assert other.executions.total() == 1
+
+
 # --- refusals
 
 
