@@ -16,7 +16,7 @@ from itertools import islice
 from .backlog import Backlog, Group
 from .estimates import Estimates
 from .market import improve
-from .qualify import HIDE_S, candidate, penalty_s, queue_s, refusals, transfer_s, usable
+from .qualify import HIDE_S, candidate, penalty_s, queue_s, refusals, transfer_s, transfer_wait_s, usable
 from .views import Assignment, BackendView, Decision, JobView, Refusal
 
 OVERTAKE_S = 300.0
@@ -196,12 +196,12 @@ class _Round:
         An uncertain group may turn out better than what is known, and if it does not, the backend can go back: the
         expected maximum of both, as in a search with recall (McCall, Weitzman).
         """
-        horizon = self.horizon_s
+        horizon, queue = self.horizon_s, queue_s(backend, self.estimates)
         known, unsure = {}, []
         for group in groups:
             job = self.head(group)
             expected = self.estimates.run(group.definition_key, backend.id)
-            delay = transfer_s(job, backend) + penalty_s(job, backend)
+            delay = transfer_wait_s(job, backend, queue) + penalty_s(job, backend)
             if not group.models <= backend.warm:
                 delay += self.estimates.switch_s(backend.id)
             stay = min(STAY_RATIO * horizon, self.left(group) * expected.run_s)

@@ -101,6 +101,12 @@ def transfer_s(job: JobView, backend: BackendView) -> float:
     return job.transfer_bytes.get(backend.id, 0) / (backend.bandwidth_bytes_per_s or DEFAULT_BANDWIDTH)
 
 
+def transfer_wait_s(job: JobView, backend: BackendView, queue: float) -> float:
+    """Return the seconds that the transfer holds the job up: on a busy backend, what is left when its turn comes."""
+    transfer = transfer_s(job, backend)
+    return max(0.0, transfer - queue) if backend.in_flight else transfer
+
+
 def penalty_s(job: JobView, backend: BackendView) -> float:
     """Return the handicap of a backend that is degraded, or not among those the job prefers."""
     penalty = DEGRADED_PENALTY_S if backend.status is BackendStatus.DEGRADED else 0.0
@@ -118,7 +124,7 @@ def candidate(job: JobView, backend: BackendView, estimates: Estimates) -> Candi
         backend_id=backend.id,
         name=backend.name,
         queue_s=queue,
-        transfer_s=max(0.0, transfer - queue) if backend.in_flight else transfer,
+        transfer_s=transfer_wait_s(job, backend, queue),
         switch_s=0.0 if job.models <= backend.warm else estimates.switch_s(backend.id),
         run_s=expected.run_s,
         penalty_s=penalty_s(job, backend),

@@ -104,6 +104,13 @@ def test_a_busy_backend_gets_a_second_job_only_to_hide_a_transfer_and_not_early(
     assert early.again_in_s == 50.0 - 2 * 5.0 - 1.0
 
 
+def test_jobs_shorter_than_their_transfer_get_the_second_place_too() -> None:
+    estimates = _knows({"a": 1.0})
+    busy = BackendView("a", "Anna", slots_free=1, in_flight=1, busy_s=5.0, bandwidth_bytes_per_s=10e6)
+    job = JobView("1", "def", transfer_bytes={"a": 50_000_000})
+    assert _where(decide([job], [busy], estimates, 0.0)) == {"1": "a"}
+
+
 def test_a_degraded_backend_comes_last_but_is_used() -> None:
     estimates = _knows({"a": 10.0, "b": 20.0})
     degraded = BackendView("a", "Anna", status=BackendStatus.DEGRADED)
