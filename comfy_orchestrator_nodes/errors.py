@@ -12,7 +12,8 @@
     │   ├── InvalidUrl              a backend's base URL is unusable
     │   ├── InvalidExpression       a Condition's text cannot be read
     │   ├── EvaluationFailed        a Condition has no result for its values
-    │   └── UnsupportedValue        no carrier can move a value of this type
+    │   ├── UnsupportedValue        no carrier can move a value of this type
+    │   └── NoPicture               there is no picture of a value
     ├── NotFound                    no such backend, definition, job, run or artifact
     ├── Unavailable                 this server does not orchestrate, or not yet
     ├── Conflict                    the change no longer fits what is stored
@@ -143,6 +144,12 @@ class UnsupportedValue(InvalidRequest):
     """No carrier that this backend offers can move a value of this type."""
 
     code = "unsupported_value"
+
+
+class NoPicture(InvalidRequest):
+    """No picture can be made of a value: it is neither image nor mask, is too large, or no image that can be read."""
+
+    code = "no_picture"
 
 
 class NotFound(OrchestratorError):

@@ -27,6 +27,7 @@ from .orchestrator.jobs import Orchestrator
 from .orchestrator.library import Library
 from .orchestrator.making import JobMaker
 from .orchestrator.order import Order
+from .orchestrator.pictures import Pictures
 from .orchestrator.preferences import PreferenceBook, Preferences
 from .orchestrator.snapshot import Publisher
 from .orchestrator.thumbnails import Thumbnails
@@ -109,6 +110,7 @@ class Service:
     documents: Documents
     exchange: Exchange
     thumbnails: Thumbnails
+    pictures: Pictures
     publisher: Publisher
     artifacts: ArtifactStore
     farm: Farm
@@ -280,6 +282,7 @@ class _Parts:
             documents=documents,
             exchange=Exchange(self.library, documents, version=__version__),
             thumbnails=self.thumbnails,
+            pictures=Pictures(artifacts, self.orchestrator.fetch),
             publisher=publisher,
             artifacts=artifacts,
             farm=self.farm,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -100,17 +100,42 @@ def decode(source: BinaryIO | memoryview, native: Native = NUMPY) -> Any:
     """
     opened = _open(source)
     metadata, entries, start = _head(opened)
+    reader = _Reader(opened, entries, start, native)
+    value = skeleton.unpack(_form(metadata), reader)
+    if reader.unused():
+        raise MalformedValue("The value holds tensors that belong nowhere.")
+    return value
+
+
+def decode_item(source: BinaryIO | memoryview, index: int) -> Any:
+    """Return item ``index`` of a value that is one tensor, as an array; nothing of its other items is read.
+
+    Raises:
+        IndexError: it has no such item.
+        UnsupportedValue: it is not one tensor.
+        MalformedValue: as ``decode``.
+    """
+    opened = _open(source)
+    metadata, entries, start = _head(opened)
+    form = _form(metadata)
+    if not isinstance(form, dict) or form.get("$") != "tensor" or len(entries) != 1:
+        raise UnsupportedValue("The value is not one tensor.", path="value")
+    [(name, entry)] = entries.items()
+    if not entry.shape or not 0 <= index < entry.shape[0]:
+        raise IndexError(index)
+    size = (entry.end - entry.begin) // entry.shape[0]
+    begin = entry.begin + index * size
+    item = replace(entry, shape=(1, *entry.shape[1:]), begin=begin, end=begin + size)
+    return skeleton.unpack(form, _Reader(opened, {name: item}, start, NUMPY))[0]
+
+
+def _form(metadata: dict[str, str]) -> Json:
     try:
-        form = json.loads(metadata["skeleton"], parse_constant=_no_constant)
+        return json.loads(metadata["skeleton"], parse_constant=_no_constant)
     except RecursionError:
         raise MalformedValue("The value is nested too deeply.") from None
     except ValueError as error:
         raise MalformedValue(f"The value's structure is no JSON: {error}.") from None
-    reader = _Reader(opened, entries, start, native)
-    value = skeleton.unpack(form, reader)
-    if reader.unused():
-        raise MalformedValue("The value holds tensors that belong nowhere.")
-    return value
 
 
 def _no_constant(name: str) -> Any:

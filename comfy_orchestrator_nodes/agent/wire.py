@@ -8,7 +8,7 @@ stays; nothing is joined, nothing is held twice.
 from __future__ import annotations
 
 from .container import FORMAT, VERSION
-from .decoding import NUMPY, TORCH, Native, ValueInfo, decode, inspect
+from .decoding import NUMPY, TORCH, Native, ValueInfo, decode, decode_item, inspect
 from .dtypes import RawTensor
 from .encoding import EIGHT_BIT_TYPES, Encoded, encode
 from .errors import MalformedValue, UnsupportedValue, WireError
@@ -38,6 +38,7 @@ __all__ = [
     "WireError",
     "Zstd",
     "decode",
+    "decode_item",
     "encode",
     "find_zstd",
     "inspect",

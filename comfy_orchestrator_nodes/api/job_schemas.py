@@ -168,7 +168,7 @@ class ValueView(View):
     @classmethod
     def of(cls, value: Value) -> ValueView:
         """Return a value as it is shown."""
-        files = [FileView.of(ref) for ref in value.files]
+        files = [FileView.of(ref, value.type) for ref in value.files]
         return cls(type=value.type, data=value.data, files=files, loss=value.loss)
 
 

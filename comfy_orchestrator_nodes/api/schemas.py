@@ -22,6 +22,7 @@ STATUSES: dict[type[OrchestratorError], int] = {
     refusals.BodyTooLarge: 413,
     refusals.MediaTypeRefused: 415,
     refusals.RangeNotSatisfiable: 416,
+    errors.NoPicture: 415,
     errors.InvalidRequest: 422,
     errors.NotFound: 404,
     errors.Unavailable: 503,

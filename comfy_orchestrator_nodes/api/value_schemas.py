@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from pydantic import Field, StrictInt
 
-from ..domain import FileRef
+from ..domain import BLOB_MEDIA_TYPE, FileRef
+from ..orchestrator.pictures import is_pictured
 from .schemas import PREFIX, Body, Query, View
 
 MediaType = Annotated[
@@ -18,12 +19,20 @@ MediaType = Annotated[
 """Of one file, without parameters. Nothing that could end a header and begin another."""
 
 
+MAX_PREVIEWED_BYTES = 256 << 20
+"""No preview is offered of larger values: one that stayed on its backend would have to be fetched as a whole."""
+
+_PICTURED_TYPES = frozenset({"IMAGE", "MASK"})
+
+
 class FileBody(Body):
     """A file that was uploaded, or that a job made."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Annotated[StrictInt, Field(ge=0, le=2**53)]
     media_type: MediaType
+    url: str | None = Field(default=None, description="Not read: a file may be given as it was answered.")
+    preview_url: str | None = Field(default=None, description="Not read, like url.")
 
     def to_domain(self) -> FileRef:
         """Return it as the domain has it."""
@@ -37,12 +46,36 @@ class FileView(View):
     size_bytes: int
     media_type: str
     url: str
+    preview_url: str | None = Field(description="Where a small picture of it is; null where there is none.")
 
     @classmethod
-    def of(cls, ref: FileRef) -> FileView:
-        """Return a reference as it is shown."""
-        url = f"{PREFIX}/values/{ref.sha256}?media_type={quote(ref.media_type, safe='/')}"
-        return cls(sha256=ref.sha256, size_bytes=ref.size_bytes, media_type=ref.media_type, url=url)
+    def of(cls, ref: FileRef, value_type: str = "") -> FileView:
+        """Return a reference as it is shown; ``value_type`` is the type of the value that the file belongs to."""
+        place, kind = f"{PREFIX}/values/{ref.sha256}", f"media_type={quote(ref.media_type, safe='/')}"
+        return cls(
+            sha256=ref.sha256,
+            size_bytes=ref.size_bytes,
+            media_type=ref.media_type,
+            url=f"{place}?{kind}",
+            preview_url=f"{place}/preview?{kind}" if _has_preview(ref, value_type) else None,
+        )
+
+
+def _has_preview(ref: FileRef, value_type: str) -> bool:
+    if ref.media_type != BLOB_MEDIA_TYPE:
+        return is_pictured(ref.media_type)
+    return value_type in _PICTURED_TYPES and ref.size_bytes <= MAX_PREVIEWED_BYTES
+
+
+class PreviewQuery(Query):
+    """Which picture."""
+
+    media_type: MediaType = Field(
+        default=BLOB_MEDIA_TYPE, description="What the file is: a value as agents keep it, or an image."
+    )
+    index: Annotated[int, Field(ge=0, le=2**31)] = Field(
+        default=0, description="Which image of a value that is a batch, counted from 0."
+    )
 
 
 class DownloadQuery(Query):

@@ -12,12 +12,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from ..domain import FileRef
-from ..errors import InvalidRequest, NotFound, StoreError, StoreFull, ValueLost
+from ..errors import InvalidRequest, NoPicture, NotFound, StoreError, StoreFull, ValueLost
 from ..store.artifacts import ArtifactStore
 from . import guard
 from .refusals import RangeNotSatisfiable
 from .table import Call, Route
-from .value_schemas import DownloadQuery, FileView
+from .value_schemas import DownloadQuery, FileView, PreviewQuery
 
 UPLOAD_LEASE_S = 3600.0
 """How long an uploaded file is kept at least, so that a job can be submitted with it."""
@@ -26,6 +26,9 @@ _DOWNLOAD_LEASE_S = 24 * 3600.0
 """The longest that a download may take; the lease ends with it."""
 
 _CHUNK_BYTES = 1 << 20
+
+_SANDBOX = "sandbox; default-src 'none'"
+_FOR_EVER = "private, max-age=31536000, immutable"
 
 _INLINE = ("image/", "audio/", "video/")
 _SCRIPTABLE = frozenset({"image/svg+xml"})
@@ -56,6 +59,24 @@ async def get_value(call: Call, sha256: str, query: DownloadQuery) -> web.Stream
         artifacts.release(owner)
         raise
     return _StoredFile(path, lambda: artifacts.release(owner), _headers(ref))
+
+
+async def get_preview(call: Call, sha256: str, query: PreviewQuery) -> web.StreamResponse:
+    """Return a small picture of a stored image, or of one image or mask of a value: at most 512 × 512 pixels.
+
+    A value that stayed on its backend is brought here for it.
+    """
+    etag = f"{sha256}-{query.index}"
+    headers = {
+        "ETag": f'"{etag}"',
+        "Cache-Control": _FOR_EVER,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": _SANDBOX,
+    }
+    if any(tag.value == etag for tag in call.request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    picture = await call.service.pictures.preview(sha256, query.media_type, query.index)
+    return web.Response(body=picture.data, content_type=f"image/{picture.format}", headers=headers)
 
 
 class _StoredFile(web.FileResponse):
@@ -120,8 +141,8 @@ def _headers(ref: FileRef) -> dict[str, str]:
         "Content-Type": media_type if shown else "application/octet-stream",
         "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{ref.sha256[:16]}{suffix}"',
         "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Security-Policy": _SANDBOX,
+        "Cache-Control": _FOR_EVER,
     }
 
 
@@ -135,6 +156,13 @@ ROUTES = (
         "/values/{sha256}",
         get_value,
         (InvalidRequest, NotFound, ValueLost, RangeNotSatisfiable),
+        download=True,
+    ),
+    Route(
+        "GET",
+        "/values/{sha256}/preview",
+        get_preview,
+        (InvalidRequest, NoPicture, NotFound, ValueLost, StoreFull, StoreError),
         download=True,
     ),
 )

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import logging
 import os
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from PIL import Image, ImageOps, features
-
-from ..backend.codecs.blobs import first_image
 from ..domain import BLOB_MEDIA_TYPE, FileRef, Job, JobStatus
 from ..errors import OrchestratorError
 from ..scheduler.updates import JobChanged, JobUpdate
 from ..store.artifacts import ArtifactStore
 from ..store.folders import make_private_folder
+from .pictures import draw
 
 log = logging.getLogger(__name__)
 
 MAX_PIXELS = 256
 """The longer side of a thumbnail."""
 
-MAX_SOURCE_PIXELS = 128 << 20
-"""Larger images are not decoded for a thumbnail: it would take over 400 MB."""
-
 PAUSE_S = 1.0
 """The least time between two thumbnails."""
 
 MAX_SHARE = 0.1
 """How much of one core they may take, however fast jobs end and however large their images are."""
-
-_QUALITY = 80
-_UNREADABLE = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for damaged files."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +105,7 @@ class Thumbnails:
             started = loop.time()
             try:
                 await self._make(definition_id, ref)
-            except (OrchestratorError, *_UNREADABLE) as error:
+            except (OrchestratorError, OSError) as error:
                 log.warning("No thumbnail could be made of the last result of %s: %s", definition_id, error)
             except Exception:
                 # A task boundary: nobody awaits this task, and the next result may do.
@@ -138,56 +126,12 @@ class Thumbnails:
 
     def _store(self, definition_id: str, ref: FileRef) -> Thumbnail:
         with self._artifacts.open(ref) as source:
-            data, format_ = shrink_blob(source) if ref.media_type == BLOB_MEDIA_TYPE else shrink(source)
-        path = self._folder / f"{_stem(definition_id)}.{format_}"
+            picture = draw(source, ref.media_type, MAX_PIXELS)
+        path = self._folder / f"{_stem(definition_id)}.{picture.format}"
         unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(data)
+        unfinished.write_bytes(picture.data)
         unfinished.replace(path)
-        return _thumbnail(path, data)
-
-
-def shrink(source: BinaryIO) -> tuple[bytes, str]:
-    """Return a small copy of an image's first frame and its format: ``webp``, or ``png`` where Pillow lacks WebP.
-
-    Args:
-        source: the image's file, open for reading.
-
-    Raises:
-        ValueError: the image is larger than is decoded.
-        OSError: it is damaged; Pillow raises more than this for some files (see ``_UNREADABLE``).
-    """
-    with Image.open(source) as image:
-        if image.width * image.height > MAX_SOURCE_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels are too many")
-        # JPEG is decoded at a fraction of its size where that suffices; for other formats this does nothing.
-        image.draft("RGB", (2 * MAX_PIXELS, 2 * MAX_PIXELS))
-        turned = ImageOps.exif_transpose(image)
-        return _saved(
-            turned if turned.mode in ("RGB", "RGBA") else turned.convert("RGBA" if _is_clear(turned) else "RGB")
-        )
-
-
-def shrink_blob(source: BinaryIO) -> tuple[bytes, str]:
-    """Return a small copy of the first image of a blob, as ``shrink`` does.
-
-    Raises:
-        ValueError: it is larger than is decoded, or no image.
-        ValueLost: it is damaged.
-    """
-    pixels = first_image(source, MAX_SOURCE_PIXELS)
-    return _saved(Image.fromarray(pixels))
-
-
-def _saved(image: Image.Image) -> tuple[bytes, str]:
-    image.thumbnail((MAX_PIXELS, MAX_PIXELS), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    format_ = "webp" if features.check("webp") else "png"
-    target = io.BytesIO()
-    image.save(target, format_, quality=_QUALITY, method=4)
-    return target.getvalue(), format_
-
-
-def _is_clear(image: Image.Image) -> bool:
-    return "A" in image.mode or "transparency" in image.info
+        return _thumbnail(path, picture.data)
 
 
 def _image_of(job: Job) -> FileRef | None:

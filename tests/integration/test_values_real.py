@@ -343,6 +343,15 @@ def test_a_result_that_stayed_is_fetched_when_somebody_downloads_it(master: Mast
     assert (hashlib.sha256(data).hexdigest(), len(data)) == (file["sha256"], file["size_bytes"])
 
 
+def test_a_result_that_stayed_is_shown_as_a_picture(master: Master) -> None:
+    maker, _ = master.jobs(master.run(chain(master, 57, telling(master, "IMAGE"))))
+    (file,) = maker["outputs"]["made"]["files"]
+    with urllib.request.urlopen(f"{master.instance.url}{file['preview_url']}", timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "image/webp"
+        data = answer.read()
+    assert data[8:12] == b"WEBP"
+
+
 def test_a_restart_of_the_master_finds_what_stayed_on_the_backends(master: Master, comfy_farm: Farm) -> None:
     graph = chain(master, 61, telling(master, "IMAGE"))
     graph["made"]["inputs"]["cache"] = True

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...agent import wire
 from ...domain import BLOB_MEDIA_TYPE
-from ...errors import UnsupportedValue, ValueLost
+from ...errors import NoPicture, NotFound, UnsupportedValue, ValueLost
 from . import audio, images, latents
 from .arrays import ByteArray, SinkT, as_array
 
@@ -22,6 +22,7 @@ _FILE_WRITERS: dict[str, Callable[[Any, Callable[[str], Any]], list[Any]]] = {
 }
 _LATENT_KEYS = frozenset({"samples", "type"})
 """What ComfyUI's own nodes make anew or do without."""
+_BAND_ROWS = 256
 
 
 def encode_blob(
@@ -80,24 +81,45 @@ def write_files(files: Sequence[BinaryIO], type_: str, open_sink: Callable[[str]
     return writer(native, open_sink), _lost(native, type_)
 
 
-def first_image(file: BinaryIO, max_pixels: int) -> ByteArray:
-    """Return the first image of a blob ``(H, W, 3 or 4)`` in 8 bits, for people to look at. Needs no torch.
+def image_of(file: BinaryIO, max_pixels: int, index: int = 0) -> ByteArray:
+    """Return one image ``(H, W, 3 or 4)`` or mask ``(H, W)`` of a blob in 8 bits, for people to look at; without torch.
 
     Raises:
-        ValueError: all its images together have more pixels than are decoded, or it holds none.
+        NoPicture: it has more pixels than are decoded, or the blob holds something else.
+        NotFound: the blob holds no image of that index.
         ValueLost: it is damaged.
     """
     try:
         shapes = [shape for _, shape in wire.inspect(file).tensors]
-        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (3, 4) or 0 in shapes[0]:
-            raise ValueError("the value is no image")
-        if prod(shapes[0][:3]) > max_pixels:
-            raise ValueError(f"{prod(shapes[0][:3])} pixels are too many")
-        image = as_array(wire.decode(file, wire.NUMPY), "An IMAGE")[0]
+        if len(shapes) != 1 or not _is_pictured(shapes[0]):
+            raise NoPicture("The value is neither an image nor a mask: there is no picture of it.")
+        # A mask may come without a batch around it.
+        shape = shapes[0] if len(shapes[0]) > 2 else (1, *shapes[0])
+        if prod(shape[1:3]) > max_pixels:
+            raise NoPicture(f"The image has more than {max_pixels} pixels: too many for a small picture of it.")
+        if index >= shape[0]:
+            raise NotFound("image", str(index), repair=f"The value holds {shape[0]}, counted from 0.")
+        native = wire.decode_item(file, index) if shape is shapes[0] else wire.decode(file)
+        image = as_array(native, "The value")
+    except (UnsupportedValue, wire.UnsupportedValue) as error:
+        raise NoPicture(str(error)) from error
     except wire.WireError as error:
         raise ValueLost(f"A stored value cannot be read: {error}") from error
-    with np.errstate(invalid="ignore"):
-        pixels: ByteArray = np.rint(np.nan_to_num(np.clip(image, 0, 1)) * 255).astype(np.uint8)
+    return _eight_bit(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+
+
+def _is_pictured(shape: tuple[int, ...]) -> bool:
+    """Whether a tensor of this shape is a batch of images, or a mask or several."""
+    return 0 not in shape and (len(shape) in (2, 3) or (len(shape) == 4 and shape[3] in (1, 3, 4)))
+
+
+def _eight_bit(image: Any) -> ByteArray:
+    """Return floats from 0 to 1 as bytes; in bands of rows, because each step of it makes a copy."""
+    pixels: ByteArray = np.empty(image.shape, np.uint8)
+    for top in range(0, len(image), _BAND_ROWS):
+        band = image[top : top + _BAND_ROWS]
+        with np.errstate(invalid="ignore"):
+            pixels[top : top + _BAND_ROWS] = np.rint(np.nan_to_num(np.clip(band, 0, 1)) * 255)
     return pixels
 
 

@@ -8,9 +8,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
+from PIL import Image
 
+from comfy_orchestrator_nodes.agent import wire
 from comfy_orchestrator_nodes.api.guard import HEADER
+from comfy_orchestrator_nodes.api.value_schemas import MAX_PREVIEWED_BYTES, FileView
+from comfy_orchestrator_nodes.domain import FileRef
 from tests.unit.api.conftest import Api
 
 PNG = b"\x89PNG\r\n\x1a\n" + os.urandom(5000)
@@ -165,3 +170,76 @@ async def test_a_caller_that_goes_away_in_the_middle_is_no_fault(api: Api, caplo
     async with api.http.get(stored["url"]) as again:
         assert len(await again.read()) == 8 << 20
     assert [r.getMessage() for r in caplog.records if r.levelname in ("ERROR", "CRITICAL")] == []
+
+
+async def test_an_image_has_a_small_picture_that_a_browser_may_keep(api: Api) -> None:
+    stored = await _put(api, _image(1600, 800))
+    async with api.http.get(stored["preview_url"]) as response:
+        assert response.content_type == "image/webp"
+        assert "immutable" in response.headers["Cache-Control"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        with Image.open(io.BytesIO(await response.read())) as picture:
+            assert picture.size == (512, 256)
+        tag = response.headers["ETag"]
+    async with api.http.get(stored["preview_url"], headers={"If-None-Match": tag}) as again:
+        assert (again.status, again.headers["ETag"]) == (304, tag)
+
+
+async def test_a_value_from_an_agent_has_a_picture_of_each_of_its_images(api: Api) -> None:
+    images = np.zeros((2, 8, 8, 3), np.float32)
+    images[1] = 1.0
+    data = b"".join(bytes(part) for part in wire.encode(images, "IMAGE", arrays_are_tensors=True).parts())
+    ref = api.service.artifacts.put(data, wire.MEDIA_TYPE)
+    view = FileView.of(ref, "IMAGE")
+    assert view.preview_url is not None
+    shades = []
+    for more in ("", "&index=1"):
+        async with api.http.get(view.preview_url + more) as response:
+            with Image.open(io.BytesIO(await response.read())) as picture:
+                shades.append(picture.convert("L").getpixel((4, 4)))
+    assert shades == [0, 255]
+    beyond = await api.ask("GET", f"/values/{ref.sha256}/preview?index=2", status=404)
+    assert "The value holds 2" in beyond["error"]["message"]
+
+
+async def test_what_has_no_picture_is_refused_with_a_reason(api: Api) -> None:
+    sound = await _put(api, b"RIFF", "audio/wav")
+    text = await _put(api, b"no image at all")
+    assert sound["preview_url"] is None
+    for path in (f"/values/{sound['sha256']}/preview?media_type=audio/wav", _below(text["preview_url"])):
+        refused = await api.ask("GET", path, status=415)
+        assert refused["error"]["code"] == "no_picture"
+    lost = await api.ask("GET", f"/values/{text['sha256']}/preview", status=410)
+    assert lost["error"]["code"] == "value_lost"
+    await api.ask("GET", f"/values/{'0' * 64}/preview", status=404)
+    for query in ("index=-1", "index=x", "media_type=image", "side=9"):
+        await api.ask("GET", f"/values/{text['sha256']}/preview?{query}", status=400)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "value_type", "size_bytes", "has_one"),
+    [
+        ("image/png", "IMAGE", 10, True),
+        ("image/svg+xml", "SVG", 10, False),
+        ("video/mp4", "VIDEO", 10, False),
+        (wire.MEDIA_TYPE, "IMAGE", 10, True),
+        (wire.MEDIA_TYPE, "MASK", 10, True),
+        (wire.MEDIA_TYPE, "LATENT", 10, False),
+        (wire.MEDIA_TYPE, "IMAGE", MAX_PREVIEWED_BYTES + 1, False),
+    ],
+)
+def test_a_preview_is_offered_where_there_is_something_to_see(
+    media_type: str, value_type: str, size_bytes: int, has_one: bool
+) -> None:
+    view = FileView.of(FileRef("0" * 64, size_bytes, media_type), value_type)
+    assert (view.preview_url is not None) is has_one
+
+
+def _image(width: int, height: int) -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(target, "png")
+    return target.getvalue()
+
+
+def _below(url: str) -> str:
+    return url.removeprefix("/orchestrator")

@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 
 from comfy_orchestrator_nodes.domain import FileRef, Job, JobSpec, JobStatus, Value
-from comfy_orchestrator_nodes.orchestrator import thumbnails as module
 from comfy_orchestrator_nodes.orchestrator.jobs import Request
-from comfy_orchestrator_nodes.orchestrator.thumbnails import Thumbnails, shrink
+from comfy_orchestrator_nodes.orchestrator.thumbnails import Thumbnails
 from comfy_orchestrator_nodes.scheduler.updates import JobChanged
 from comfy_orchestrator_nodes.store.artifacts import ArtifactStore
 from tests.fakes.node_classes import png
@@ -121,52 +120,6 @@ async def test_deleting_a_definition_deletes_its_picture(maker: Maker) -> None:
     maker.thumbnails.remove("grey")
     assert maker.thumbnails.get("grey") is None
     assert list(maker.folder.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("size", "mode", "expected"),
-    [
-        ((1024, 512), "RGB", (256, 128)),
-        ((100, 3000), "RGBA", (9, 256)),
-        ((20, 10), "L", (20, 10)),
-        ((600, 600), "P", (256, 256)),
-    ],
-)
-def test_a_thumbnail_keeps_the_proportions_and_never_grows(
-    size: tuple[int, int], mode: str, expected: tuple[int, int]
-) -> None:
-    source = io.BytesIO()
-    Image.new(mode, size).save(source, "png")
-    data, format_ = shrink(source)
-    with Image.open(io.BytesIO(data)) as small:
-        assert small.size == expected
-    assert (format_, len(data) < 2000) == ("webp", True)
-
-
-def test_of_several_frames_the_first_is_shown() -> None:
-    frames = [Image.new("RGB", (300, 300), color) for color in ("red", "blue")]
-    source = io.BytesIO()
-    frames[0].save(source, "webp", save_all=True, append_images=frames[1:], lossless=True)
-    with Image.open(io.BytesIO(shrink(source)[0])) as small:
-        found = small.convert("RGB").getpixel((5, 5))
-    assert isinstance(found, tuple)
-    assert near(found, (255, 0, 0))
-
-
-def test_a_photo_is_turned_as_its_camera_says() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    source = io.BytesIO()
-    Image.new("RGB", (200, 100)).save(source, "jpeg", exif=exif)
-    with Image.open(io.BytesIO(shrink(source)[0])) as small:
-        assert small.size == (100, 200)
-
-
-def test_an_image_of_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SOURCE_PIXELS", 99)
-    source = io.BytesIO(png(10, 10, 0))
-    with pytest.raises(ValueError, match="10 x 10 pixels are too many"):
-        shrink(source)
 
 
 async def test_a_job_that_really_ran_is_shown_over_http(api: Api) -> None:

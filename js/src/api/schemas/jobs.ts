@@ -58,7 +58,14 @@ export const AttemptNews = v.object({
 
 export const JobChange = v.object({ kind: v.string(), job: JobSummary, attempt: v.optional(AttemptNews) })
 
-export const StoredFile = v.object({ sha256: v.string(), size_bytes: v.number(), media_type: v.string(), url: v.string() })
+export const StoredFile = v.object({
+  sha256: v.string(),
+  size_bytes: v.number(),
+  media_type: v.string(),
+  url: v.string(),
+  /** A small picture of it, where there is one. */
+  preview_url: v.optional(v.nullable(v.string()), null),
+})
 
 /** What a link carries: a constant in `data`, or files in order. */
 export const JobValue = v.object({ type: v.string(), data: v.unknown(), files: v.array(StoredFile) })
