@@ -21,7 +21,7 @@ from ..agent import wire
 from ..domain import BLOB_MEDIA_TYPE, FileRef, Json, TlsOptions
 from ..errors import BackendFault, BackendUnreachable, ConnectionLost, ProtocolViolation, ValueLost
 from .agent import agent_headers
-from .fields import Malformed, array, obj, text, whole
+from .fields import Malformed, array, clipped, loads, obj, text, whole
 from .http import CLOSED, Http
 from .link import Link
 from .pipe import ENCODING_HEADER, SIZE_HEADER, Pipe
@@ -253,10 +253,11 @@ class Blobs:
         if not isinstance(found, BackendFault):
             return found
         try:
-            said = json.loads(answer)["error"]["message"]
-        except (ValueError, KeyError, TypeError):
+            error = obj(obj(loads(answer), "the answer").get("error"), "its error")
+            said = text(error.get("message"), "the message")
+        except Malformed:
             return found
-        return BackendFault(self._http.name, f"it refused a value: {str(said)[:500]}", status=status)
+        return BackendFault(self._http.name, f"it refused a value: {clipped(said, 500)}", status=status)
 
     async def _with_pipe(self, work: Callable[[Pipe], T]) -> T:
         """Run ``work`` in a thread; when this is cancelled, break the connection and see the thread end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from ..domain import Json
@@ -12,14 +13,23 @@ class Malformed(ValueError):
     """Foreign data does not have the shape that its place promises. Never leaves this package."""
 
 
+_HALF = re.compile(
+    r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F])"
+)
+"""Half of a surrogate pair as an escape: no character, so neither SQLite nor a file would take the text."""
+
+
 def loads(data: bytes | str) -> Json:
-    """Parse JSON text.
+    """Parse JSON text. Halves of surrogate pairs, which are no characters, become question marks.
 
     Raises:
         Malformed: it is not JSON, nested too deeply, not UTF-8, or holds a number that no program can mean.
     """
     try:
-        return json.loads(data)
+        source = data if isinstance(data, str) else str(data, "utf-8-sig")
+        if _HALF.search(source) is not None:
+            source = json.dumps(json.loads(source), ensure_ascii=False).encode("utf-8", "replace").decode()
+        return json.loads(source)
     except RecursionError:
         raise Malformed("it is nested too deeply") from None
     except ValueError as error:

@@ -30,6 +30,9 @@ LIMIT_BYTES = 512 << 20
 HOST_DEVICE = ""
 """The name under which a host's own values are kept."""
 
+MOST_DEVICES = 100
+"""Of how many devices of one backend samples are taken at the same time, its host included."""
+
 STATS = ("avg", "min", "max")
 
 
@@ -128,6 +131,9 @@ class SampleStore:
         key = (backend_id, device)
         window = self._windows.get(key)
         if window is None:
+            if sum(backend == backend_id for backend, _ in self._windows) >= MOST_DEVICES:
+                # Each costs memory for an hour, and a machine that makes up new ones could go on for ever.
+                return
             window = self._windows[key] = Window(known)
         window.add(at, known)
         if device and self._names.get(key) != name:

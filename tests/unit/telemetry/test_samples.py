@@ -15,7 +15,7 @@ from comfy_orchestrator_nodes.metrics import METRICS
 from comfy_orchestrator_nodes.store.samples import blocks
 from comfy_orchestrator_nodes.store.samples.encoding import UnreadableBlockError, decode, encode
 from comfy_orchestrator_nodes.store.samples.levels import COARSE, MIDDLE, RAW, choose_grid
-from comfy_orchestrator_nodes.store.samples.repository import Answer, Question, SampleStore
+from comfy_orchestrator_nodes.store.samples.repository import MOST_DEVICES, Answer, Question, SampleStore
 from tests.unit.telemetry.clock import Clock
 
 NAN = float("nan")
@@ -73,6 +73,14 @@ async def ask(
 def values(answer: Answer, stat: str = "avg") -> list[float | None]:
     (series,) = answer.series
     return [None if np.isnan(value) else float(value) for value in series.values[stat]]
+
+
+async def test_a_machine_that_makes_up_new_devices_does_not_fill_the_memory(store: SampleStore, clock: Clock) -> None:
+    for number in range(3 * MOST_DEVICES):
+        store.add("attic", f"GPU-{number}", "A GPU", clock.now, {"power_w": 1.0})
+    store.add("cellar", GPU, "A GPU", clock.now, {"power_w": 1.0})
+    answer = await store.ask(Question(("attic", "cellar"), ("power_w",), clock.now - 60, clock.now + 60))
+    assert len(answer.series) == MOST_DEVICES + 1
 
 
 # --- levels and blocks
