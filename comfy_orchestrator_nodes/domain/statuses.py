@@ -48,6 +48,8 @@ class Decision(str, Enum):
 
     RETRY = "retry"
     """Try again, with a fresh allowance of attempts and every backend allowed."""
+    RETRY_ELSEWHERE = "retry_elsewhere"
+    """Try again with a fresh allowance, on none of the backends that had it; like ``RETRY`` where there is no other."""
     DROP = "drop"
     """Go on without this item."""
     FAIL = "fail"

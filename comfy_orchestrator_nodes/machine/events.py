@@ -123,6 +123,8 @@ class Decided:
 
     decision: Decision
     by: str
+    excluded: tuple[str, ...] = ()
+    """Ids of backends that had the job and must not get it again, for the answer to retry elsewhere."""
 
 
 Event: TypeAlias = (

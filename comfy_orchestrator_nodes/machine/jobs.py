@@ -195,14 +195,20 @@ def _give_up(state: JobState, failure: Failure, now: float, changed: tuple[Attem
 
 
 def _decided(state: JobState, event: Decided, now: float) -> Step:
-    details = {"decision": event.decision.value, "by": event.by}
+    details: dict[str, Json] = {"decision": event.decision.value, "by": event.by}
     failure = state.job.failure or Failure(Cause.INTERNAL, "The job waited for a decision without a failure.")
-    if event.decision is not Decision.RETRY:
+    if event.decision not in (Decision.RETRY, Decision.RETRY_ELSEWHERE):
         step = _end(state, replace(failure, dropped=event.decision is Decision.DROP), now)
         return replace(step, details=details)
     pardoned = tuple(replace(a, charged=False) for a in state.attempts)
     after = replace(_update(state, JobStatus.QUEUED, now), attempts=pardoned)
-    after = replace(after, job=replace(after.job, failure=None))
+    # An earlier answer may have excluded backends that had it: only the latest answer counts.
+    had_it = {a.backend_id for a in state.attempts}
+    excluded = tuple(id_ for id_ in state.job.spec.excluded_backends if id_ not in had_it) + event.excluded
+    spec = replace(after.job.spec, excluded_backends=excluded)
+    after = replace(after, job=replace(after.job, failure=None, spec=spec))
+    if event.excluded:
+        details["excluded"] = list(event.excluded)
     return Step(after, state.job.status, pardoned, (Place(),), details=details)
 
 

@@ -243,7 +243,11 @@ class Orchestrator:
             NotFound: no such job is under way.
             IllegalTransition: it does not wait for an answer.
         """
-        await self._scheduler.decide(job_id, decision, by)
+        state = self._scheduler.state(job_id)
+        excluded: tuple[str, ...] = ()
+        if state is not None and decision is Decision.RETRY_ELSEWHERE:
+            excluded = self._eligibility.avoided(state.job.spec, [a.backend_id for a in state.attempts])
+        await self._scheduler.decide(job_id, decision, by, excluded)
 
     def questions(self) -> list[tuple[JobState, float]]:
         """Return the jobs that wait for a person, oldest first, each with the seconds until they fail."""

@@ -175,8 +175,8 @@ class Scheduler:
         if job_id in self._live:
             await self.feed(job_id, CancelRequested(by))
 
-    async def decide(self, job_id: str, decision: Decision, by: str) -> None:
-        """Answer the question of a waiting job.
+    async def decide(self, job_id: str, decision: Decision, by: str, excluded: tuple[str, ...] = ()) -> None:
+        """Answer the question of a waiting job; see ``Decided`` for what is excluded.
 
         Raises:
             NotFound: the job is not live.
@@ -184,7 +184,7 @@ class Scheduler:
         """
         if job_id not in self._live:
             raise NotFound("waiting job", job_id)
-        await self.feed(job_id, Decided(decision, by))
+        await self.feed(job_id, Decided(decision, by, excluded))
 
     async def feed(self, job_id: str, event: Event) -> None:
         """Apply one event: through the table, into the store, then its instructions.

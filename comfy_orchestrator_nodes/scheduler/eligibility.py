@@ -64,6 +64,13 @@ class Eligibility:
             lucky = {backend.id for backend in everybody} - set(unlucky)
         return frozenset(lucky) if wanted or unlucky else None
 
+    def avoided(self, spec: JobSpec, had_it: Collection[str]) -> tuple[str, ...]:
+        """Return the backends to exclude so that a job goes elsewhere: none if the user's choices leave no other."""
+        others = (peer.backend for peer in self._farm if peer.backend.id not in had_it)
+        if any(by_choice(backend, spec) is None for backend in others):
+            return tuple(dict.fromkeys(had_it))
+        return ()
+
     async def could_run(self, spec: JobSpec) -> bool:
         """Whether some backend could run such a job now, or may turn out to once it is reached.
 

@@ -33,7 +33,7 @@ export interface QuestionGroup {
 }
 
 /** What the page can offer to answer, in its order; the server says which of them it takes. */
-export const ANSWERS = ['retry', 'drop', 'fail'] as const
+export const ANSWERS = ['retry', 'retry_elsewhere', 'drop', 'fail'] as const
 export type Answer = (typeof ANSWERS)[number]
 
 export function timed(questions: readonly Question[], now: number): TimedQuestion[] {

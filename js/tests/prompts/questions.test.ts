@@ -79,6 +79,14 @@ describe('what this user is asked', () => {
     ])
   })
 
+  it('offers what both the page and the server know, in the order of the page', async () => {
+    const { asked, tell, answer } = start()
+    answer('GET /questions', () => ({ questions: [question('a')], choices: ['later', 'fail', 'retry_elsewhere', 'retry'] }))
+    tell(job('a', 'waiting'))
+    await vi.waitFor(() => expect(asked.groups.value).toHaveLength(1))
+    expect(asked.answers.value).toEqual(['retry', 'retry_elsewhere', 'fail'])
+  })
+
   it('says so when an answer is not taken while the question is still there', async () => {
     const { asked, tell, toasts } = start()
     tell(job('a', 'waiting'), job('b', 'waiting'))

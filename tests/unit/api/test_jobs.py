@@ -381,6 +381,6 @@ async def test_a_job_that_asks_tells_what_happened_and_how_long_it_waits(api: Ap
         assert tried["backend"] == "desk"
         assert "no such colour" in tried["failure"]["message"]
         assert 0 < question["remaining_s"] <= 60
-        assert asked["choices"] == ["retry", "drop", "fail"]
+        assert asked["choices"] == ["retry", "retry_elsewhere", "drop", "fail"]
         await api.ask("POST", f"/jobs/{job['id']}/decision", {"decision": "fail"})
         assert (await api.ask("GET", "/questions"))["questions"] == []

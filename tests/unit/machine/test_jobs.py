@@ -234,6 +234,20 @@ def test_retrying_grants_a_fresh_allowance_and_every_backend() -> None:
     assert again.state.job.status is JobStatus.SUCCEEDED
 
 
+def test_retrying_elsewhere_excludes_the_backends_that_had_it_until_the_next_answer() -> None:
+    asking = make_state(max_attempts=1, on_failure="ask", excluded_backends=("local",))
+    asked = run(asking, placed(1), ev.Faulted("a1", failure(Cause.EXECUTION_ERROR))).state
+    step = run(asked, ev.Decided(Decision.RETRY_ELSEWHERE, "ann", ("b1",)))
+    assert step.state.job.status is JobStatus.QUEUED
+    assert step.state.job.failure is None
+    assert step.state.job.spec.excluded_backends == ("local", "b1")
+    assert step.details == {"decision": "retry_elsewhere", "by": "ann", "excluded": ["b1"]}
+
+    again = run(step.state, placed(2), ev.Faulted("a2", failure(Cause.EXECUTION_ERROR)))
+    assert again.state.job.status is JobStatus.WAITING
+    assert run(again.state, ev.Decided(Decision.RETRY, "ann")).state.job.spec.excluded_backends == ("local",)
+
+
 @pytest.mark.parametrize(("decision", "dropped"), [(Decision.DROP, True), (Decision.FAIL, False)])
 def test_a_decision_against_a_retry_ends_the_job_with_its_failure(decision: Decision, dropped: bool) -> None:
     step = run(waiting(), ev.Decided(decision, "ann"))
@@ -295,6 +309,7 @@ def events_for(attempt_id: str) -> st.SearchStrategy[ev.Event]:
                 ev.Unplaceable(failure(Cause.NO_BACKEND)),
                 ev.Reused(OUTPUTS),
                 ev.Decided(Decision.RETRY, "x"),
+                ev.Decided(Decision.RETRY_ELSEWHERE, "x", ("b1",)),
                 ev.Decided(Decision.FAIL, "x"),
             ]
         ),

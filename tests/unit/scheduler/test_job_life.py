@@ -304,6 +304,31 @@ async def test_a_job_that_asks_goes_on_when_somebody_answers(master: Master, fak
     assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
 
 
+async def test_a_job_that_asks_is_run_by_none_of_those_that_had_it_if_somebody_says_so(
+    master: Master, fake: FakeComfy, other: FakeComfy
+) -> None:
+    await master.add(fake, "one")
+    fake.behave(raising("ValueError", "not today"))
+    ticket = await master.submit(await master.define(), on_failure="ask", max_attempts=1)
+    await master.until(lambda: _status(master, ticket.job_id) is JobStatus.WAITING)
+    await master.add(other, "two")
+    await master.service.orchestrator.decide(ticket.job_id, Decision.RETRY_ELSEWHERE, "the test")
+    assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
+    assert (sum(fake.executions.values()), sum(other.executions.values())) == (1, 1)
+
+
+async def test_a_job_to_be_run_elsewhere_is_run_where_it_was_if_there_is_no_other(
+    master: Master, fake: FakeComfy
+) -> None:
+    await master.add(fake, "one")
+    fake.behave(raising("ValueError", "not today"))
+    ticket = await master.submit(await master.define(), on_failure="ask", max_attempts=1, selector="one")
+    await master.until(lambda: _status(master, ticket.job_id) is JobStatus.WAITING)
+    await master.service.orchestrator.decide(ticket.job_id, Decision.RETRY_ELSEWHERE, "the test")
+    assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
+    assert sum(fake.executions.values()) == 2
+
+
 async def test_a_job_that_asks_fails_when_nobody_answers_in_time(master: Master, fake: FakeComfy) -> None:
     await master.add(fake, "one")
     fake.behave(raising("ValueError", "not today"))

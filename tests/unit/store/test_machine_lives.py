@@ -39,6 +39,7 @@ EVENTS: dict[str, MakeEvent] = {
     "cancel": lambda attempt, step: events.CancelRequested("test"),
     "cancel confirmed": lambda attempt, step: events.CancelConfirmed(attempt),
     "retry": lambda attempt, step: events.Decided(Decision.RETRY, "test"),
+    "retry elsewhere": lambda attempt, step: events.Decided(Decision.RETRY_ELSEWHERE, "test", ("attic",)),
     "reordered": lambda attempt, step: events.Reordered(step, NOW - step, "test"),
     "drop": lambda attempt, step: events.Decided(Decision.DROP, "test"),
 }
