@@ -18,9 +18,9 @@ expect.set_options(timeout=TIMEOUT_MS)
 OUTCOME = pytest.StashKey[str]()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium. It is closed before other tests go on: its driver keeps an event loop in this thread."""
+    """One Chromium for the tests of a file. Its driver keeps an event loop in this thread, which no other file may find."""
     with chromium() as running:
         yield running
 
