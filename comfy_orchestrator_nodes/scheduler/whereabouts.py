@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from typing import TypeVar
 
 from ..backend.blobs import AT_ONCE
@@ -26,6 +26,10 @@ _REMEMBERED = 10_000
 """How many values of those that agents kept before this start are asked for first where they were."""
 
 
+SILENT_S = 10.0
+"""A backend that does not say what it keeps is not asked again for so long: each value would wait for it in turn."""
+
+
 class Whereabouts:
     """Finds values and brings them into the artifact store. Lives on the server loop."""
 
@@ -35,6 +39,8 @@ class Whereabouts:
         self._holdings = holdings
         self._coming: dict[str, asyncio.Task[int]] = {}
         """Values on their way here, by SHA-256: whoever else wants one waits for the same."""
+        self._silent_until: dict[str, float] = {}
+        """Backend id to the loop's time before which it is not asked again what it keeps."""
 
     async def start(self) -> None:
         """Take up what the agents were seen to keep before this start; they are asked before it is relied on."""
@@ -148,28 +154,35 @@ class Whereabouts:
 
     async def _keepers(self, refs: Collection[FileRef]) -> dict[FileRef, Peer]:
         """Return for each value a backend whose agent says now that it keeps it; those without one are left out."""
-        found: dict[FileRef, Peer] = {}
-        for peer in self._farm:
-            believed = [ref for ref in refs if ref not in found and ref.sha256 in peer.blobs]
-            found.update(dict.fromkeys(await self._kept(peer, believed), peer))
+        if not refs:
+            return {}
+        believed = {peer: [ref for ref in refs if ref.sha256 in peer.blobs] for peer in self._farm}
+        found = await self._kept_by(believed)
+        noted: dict[Peer, list[FileRef]] = {}
         for ref in refs:
             # Rare: what was noted before this start, or what a peer was wrongly believed to have lost.
             for holding in await self._holdings.of(ref.sha256) if ref not in found else ():
-                noted = self._farm.get(holding.backend_id)
-                if noted is not None and await self._kept(noted, [ref]):
-                    found[ref] = noted
-                    break
-        return found
+                peer = self._farm.get(holding.backend_id)
+                if peer is not None:
+                    noted.setdefault(peer, []).append(ref)
+        return {**await self._kept_by(noted), **found}
+
+    async def _kept_by(self, asked: Mapping[Peer, Collection[FileRef]]) -> dict[FileRef, Peer]:
+        """Ask backends at once, each for the values that it may keep."""
+        answers = await asyncio.gather(*(self._kept(peer, refs) for peer, refs in asked.items()))
+        return {ref: peer for peer, kept in zip(asked, answers, strict=True) for ref in kept}
 
     async def _kept(self, peer: Peer, refs: Collection[FileRef]) -> list[FileRef]:
         """Return which of these values a backend's agent says that it keeps."""
-        if not refs or not peer.has_agent:
+        now = asyncio.get_running_loop().time()
+        if not refs or not peer.has_agent or now < self._silent_until.get(peer.backend.id, now):
             return []
         hashes = {ref.sha256 for ref in refs}
         try:
             missing = await peer.client.blobs.missing(hashes)
         except BackendError as error:
             log.info("%s does not say what it keeps: %s", peer.backend.name, error)
+            self._silent_until[peer.backend.id] = asyncio.get_running_loop().time() + SILENT_S
             return []
         peer.blobs.difference_update(missing)
         peer.keeps(hashes - missing)
