@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from . import __version__
@@ -18,6 +19,7 @@ from .backend.peer import Farm, Peer
 from .domain import Backend, Cause, Definition
 from .health import HealthMonitor, ProbeTimes
 from .machine.backends import BackendHealth, JobFaulted
+from .orchestrator.backend_story import BackendStory
 from .orchestrator.backends import BackendRegistry
 from .orchestrator.documents import Documents
 from .orchestrator.exchange import Exchange
@@ -45,6 +47,7 @@ from .scheduler.updates import JobChanged, JobUpdate
 from .scheduler.whereabouts import Whereabouts
 from .store.artifacts import DEFAULT_LIMIT_BYTES, ArtifactStore
 from .store.attempts import AttemptRepository
+from .store.backend_events import BackendEventRepository
 from .store.backends import BackendRepository
 from .store.database import Database
 from .store.definitions import DefinitionRepository
@@ -106,6 +109,7 @@ class Service:
     order: Order
     preferences: PreferenceBook
     registry: BackendRegistry
+    story: BackendStory
     library: Library
     documents: Documents
     exchange: Exchange
@@ -195,6 +199,7 @@ class _Parts:
         jobs, attempts = JobRepository(database), AttemptRepository(database)
         self._settings = SettingRepository(database)
         self.preferences = PreferenceBook(self._settings, settings.defaults(), changed=self._tune)
+        self.story = BackendStory(BackendEventRepository(database), clock=clock)
         self.farm = Farm(self._open_peer)
         self.health = HealthMonitor(
             self._probe, clock=clock, changed=self._health_changed, name_of=self.farm.name, times=settings.probes
@@ -268,6 +273,7 @@ class _Parts:
             self.health,
             self.qualifier,
             publisher,
+            self.story,
             clock=clock,
             new_id=new_uuid,
             changed=self._farm_changed,
@@ -278,6 +284,7 @@ class _Parts:
             order=Order(self.scheduler, self.backlog),
             preferences=self.preferences,
             registry=self.registry,
+            story=self.story,
             library=self.library,
             documents=documents,
             exchange=Exchange(self.library, documents, version=__version__),
@@ -304,6 +311,7 @@ class _Parts:
         await self.library.start()
         await self.thumbnails.start()
         self.orchestrator.subscribe(self.thumbnails)
+        self.story.start()
         await self.registry.start(local)
         await self.whereabouts.start()
         self.telemetry.start()
@@ -326,12 +334,14 @@ class _Parts:
         await self.whereabouts.close()
         await self.health.close()
         await self.farm.close()
+        await self.story.close()
         await self.learned.close()
 
     def _open_peer(self, backend: Backend) -> Peer:
         client = ComfyClient(backend, timeouts=self._timeouts)
         peer = Peer(backend, client, ObjectInfoCache(client))
         peer.on_status = self._wake
+        peer.on_introduced = partial(self.story.introduced, backend.id)
         return peer
 
     async def _probe(self, backend_id: str) -> float:
@@ -366,6 +376,7 @@ class _Parts:
             self.health.report(attempt.backend_id, JobFaulted(failure.message))
 
     def _health_changed(self, backend_id: str, before: BackendHealth, after: BackendHealth) -> None:
+        self.story.health(backend_id, after)
         self.telemetry.nudge(backend_id)
         self._wake_and_tell()
 

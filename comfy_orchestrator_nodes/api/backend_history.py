@@ -1,4 +1,4 @@
-"""What a backend did for us: its attempts in a span of time, for charts and for the story of a backend."""
+"""The past of a backend: what it did for us in a span of time, and what happened to itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..domain import Attempt, AttemptStatus, Cause
+from ..domain import Attempt, AttemptStatus, BackendEvent, BackendEventKind, Cause
 from ..errors import NotFound
+from ..store.backend_events import KEPT
 from .schemas import Query, View
 from .table import Call, Route
 
@@ -74,4 +75,44 @@ async def list_attempts(call: Call, backend_id: str, query: SpanQuery) -> Backen
     return BackendAttemptList(attempts=[BackendAttemptView.of(attempt, definition) for attempt, definition in found])
 
 
-ROUTES = (Route("GET", "/backends/{backend_id}/attempts", list_attempts, (NotFound,)),)
+class EventsQuery(Query):
+    """How many events at most."""
+
+    limit: Annotated[int, Field(ge=1, le=KEPT)] = KEPT
+
+
+class BackendEventView(View):
+    """One thing that happened to the backend itself."""
+
+    at: float = Field(description="When it was noticed, in seconds since the epoch.")
+    kind: BackendEventKind
+    reason: str = Field(
+        description="Why, in words, or empty; of `agent_found` the agent's version, of `restarted` how it showed."
+    )
+    until: float | None = Field(description="When a suspension ends at the earliest; null otherwise.")
+
+    @classmethod
+    def of(cls, event: BackendEvent) -> BackendEventView:
+        """Return an event as it is shown."""
+        return cls(at=event.at, kind=event.kind, reason=event.reason, until=event.until)
+
+
+class BackendEventList(View):
+    """Events, the newest first."""
+
+    events: list[BackendEventView]
+
+
+async def list_backend_events(call: Call, backend_id: str, query: EventsQuery) -> BackendEventList:
+    """List what last happened to a backend itself: its health, what was done to it, its agent. The newest first."""
+    service = call.service
+    service.registry.get(backend_id)
+    return BackendEventList(
+        events=[BackendEventView.of(event) for event in await service.story.of(backend_id, query.limit)]
+    )
+
+
+ROUTES = (
+    Route("GET", "/backends/{backend_id}/attempts", list_attempts, (NotFound,)),
+    Route("GET", "/backends/{backend_id}/events", list_backend_events, (NotFound,)),
+)

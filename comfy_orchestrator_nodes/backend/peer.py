@@ -52,6 +52,8 @@ class Peer:
         """Values on their way to its agent, by SHA-256."""
         self.on_status: Callable[[], None] = lambda: None
         """Called when its queue length changed."""
+        self.on_introduced: Callable[[Capabilities | None, Capabilities], None] = lambda before, after: None
+        """Called when it says that it is something else than ``before``."""
         self.closed = False
         """Whether the backend was removed or edited; nothing can be asked of this object any more."""
         self._version_checked_at = float("-inf")
@@ -140,6 +142,7 @@ class Peer:
         self.capabilities = found
         if life and self.instance_id != life:
             self.blobs.clear()
+        self.on_introduced(before, found)
 
     def distrust(self, problem: str) -> None:
         """Work with the backend as if it had no agent, until it is asked again and works with us."""

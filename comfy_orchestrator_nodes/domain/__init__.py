@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 from .backends import LOCAL_BACKEND_ID as LOCAL_BACKEND_ID
 from .backends import Agent as Agent
 from .backends import Backend as Backend
+from .backends import BackendEvent as BackendEvent
+from .backends import BackendEventKind as BackendEventKind
 from .backends import BackendStatus as BackendStatus
 from .backends import Capabilities as Capabilities
 from .backends import Credentials as Credentials

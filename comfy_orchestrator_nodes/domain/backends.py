@@ -104,3 +104,35 @@ class Capabilities:
     taken_at: float
     agent: Agent | None = None
     """None where the backend does not have this pack, or one that is no agent."""
+
+
+class BackendEventKind(str, Enum):
+    """What can happen to a backend."""
+
+    ONLINE = "online"
+    DEGRADED = "degraded"
+    SUSPENDED = "suspended"
+    OFFLINE = "offline"
+    DRAINING = "draining"
+    """Somebody wants it to get nothing new."""
+    RESUMED = "resumed"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    AGENT_FOUND = "agent_found"
+    """Its agent moves values for us."""
+    AGENT_REFUSED = "agent_refused"
+    """It has an agent that does not."""
+    AGENT_GONE = "agent_gone"
+    RESTARTED = "restarted"
+    """It is another process than before, as far as that can be told."""
+
+
+@dataclass(frozen=True)
+class BackendEvent:
+    """One thing that happened to a backend. ``until`` is the end of a suspension."""
+
+    backend_id: str
+    at: float
+    kind: BackendEventKind
+    reason: str = ""
+    until: float | None = None

@@ -15,6 +15,7 @@ from ..health import HealthMonitor
 from ..machine.backends import BackendHealth
 from ..scheduler.qualify import Qualifier
 from ..store.backends import BackendRepository
+from .backend_story import BackendStory
 from .snapshot import Publisher
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class BackendRegistry:
         health: HealthMonitor,
         qualifier: Qualifier,
         publisher: Publisher,
+        story: BackendStory,
         *,
         clock: Callable[[], float],
         new_id: Callable[[], str],
@@ -52,6 +54,7 @@ class BackendRegistry:
         self._health = health
         self._qualifier = qualifier
         self._publisher = publisher
+        self._story = story
         self._clock = clock
         self._new_id = new_id
         self._changed = changed
@@ -136,6 +139,7 @@ class BackendRegistry:
             raise Conflict("This server's own address follows from how it was started; it cannot be edited.")
         self._refuse_twin(edited)
         await self._repository.update(edited)
+        self._story.edited(before, edited)
         peer = await self._farm.replace(edited)
         self._qualifier.forget(edited.id)
         await self._health.forget(edited.id)
@@ -153,6 +157,7 @@ class BackendRegistry:
         peer = self._peer(backend_id)
         edited = replace(peer.backend, draining=draining)
         await self._repository.update(edited)
+        self._story.edited(peer.backend, edited)
         await self._farm.replace(edited)
         self._publish()
         return self._state(peer)

@@ -17,6 +17,17 @@ CREATE TABLE backend (
     draining INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
+-- What happened to each backend, the last some hundred events.
+CREATE TABLE backend_event (
+    position INTEGER PRIMARY KEY,
+    backend_id TEXT NOT NULL REFERENCES backend (id) ON DELETE CASCADE,
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    until REAL
+);
+CREATE INDEX backend_event_by_backend ON backend_event (backend_id, position);
+
 -- What a library entry is called; not versioned.
 CREATE TABLE definition (
     id TEXT NOT NULL PRIMARY KEY,

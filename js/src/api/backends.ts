@@ -1,7 +1,7 @@
 import type { Http, SendOptions } from './http'
 import { segment } from './http'
 import { Backend, BackendList, CancelledJobs, Models, NodeClasses, Probe, Trial } from './schemas/backends'
-import { BackendAttempts } from './schemas/history'
+import { BackendAttempts, BackendEvents } from './schemas/history'
 import { Done } from './schemas/system'
 
 /** What the user says of a backend. Credentials are written and never read back; left out they stay as they are. */
@@ -44,6 +44,8 @@ export function backendsApi(http: Http) {
     /** What it did for us between two moments, the newest first. */
     attempts: async (id: string, span: { since?: number; until?: number; limit?: number } = {}, options?: SendOptions) =>
       (await http.get(BackendAttempts, at(id, '/attempts'), span, options)).attempts,
+    /** What happened to it, the newest first. */
+    events: async (id: string, options?: SendOptions) => (await http.get(BackendEvents, at(id, '/events'), {}, options)).events,
     models: async (id: string, options?: SendOptions) => (await http.get(Models, at(id, '/models'), {}, options)).models,
   }
 }

@@ -7,6 +7,7 @@ import { createTranslate } from '@/i18n/translate'
 import { attemptText, spansOf } from '@/views/backends/detail/attempts'
 import { optionsOf, seriesOf } from '@/views/backends/detail/chart'
 import BackendTabs from '@/views/backends/detail/BackendTabs.vue'
+import { eventText } from '@/views/backends/detail/events'
 import { missing, rowsOf, searched } from '@/views/backends/detail/names'
 import { chartsOf, measuredOf, metricsFor } from '@/views/backends/detail/series'
 import { formatValue, increments, metricKey, unitOf } from '@/views/backends/detail/units'
@@ -180,6 +181,39 @@ describe('the page of a backend', () => {
     expect(page.text()).toContain('3 GB · 2 Wh')
     await page.get('.orc-link').trigger('click')
     expect(page.emitted('job')).toEqual([['job-a']])
+  })
+
+  it('tells what happened to it, why, and until when', async () => {
+    fake.answer('GET /backends/desk/events', () => ({
+      events: [
+        { at: 30, kind: 'suspended', reason: 'Three jobs failed.', until: 60 },
+        { at: 20, kind: 'agent_found', reason: '1.2.0', until: null },
+        { at: 10, kind: 'online', reason: '', until: null },
+      ],
+    }))
+    await show('events')
+    const rows = page.findAll('.orc-events > li').map((row) => row.text())
+    expect(rows).toHaveLength(3)
+    expect(rows[0]).toMatch(/suspended.*Three jobs failed\. · until .*1970/)
+    expect(rows[1]).toContain('pack foundVersion 1.2.0')
+    expect(rows[2]).toMatch(/online$/)
+  })
+
+  it('asks again for its events when it changes, and only then', async () => {
+    let kinds = ['online']
+    fake.answer('GET /backends/desk/events', () => ({ events: kinds.map((kind, at) => ({ at, kind, reason: '', until: null })) }))
+    await show('events')
+    kinds = ['offline', 'online']
+    await page.setProps({ backend: backend('desk', { queue_remaining: 3 }) })
+    await flushPromises()
+    expect(page.findAll('.orc-events > li')).toHaveLength(1)
+    await page.setProps({ backend: backend('desk', { status: 'offline', since: 5 }) })
+    await flushPromises()
+    expect(page.findAll('.orc-events > li').map((row) => row.get('.orc-badge').text())).toEqual(['offline', 'online'])
+  })
+
+  it('shows an event of a newer server as it is', () => {
+    expect(eventText({ at: 0, kind: 'moved', reason: '', until: null }, t)).toBe('moved')
   })
 
   it('lists what is missing there', async () => {

@@ -19,3 +19,15 @@ export const BackendAttempt = v.object({
 export const BackendAttempts = v.object({ attempts: v.array(BackendAttempt) })
 
 export type BackendAttempt = v.InferOutput<typeof BackendAttempt>
+
+/** What happened to a backend itself: see GET /backends/{id}/events. */
+export const BackendEvent = v.object({
+  at: v.number(),
+  kind: v.string(),
+  reason: v.string(),
+  until: v.nullable(v.number()),
+})
+
+export const BackendEvents = v.object({ events: v.array(BackendEvent) })
+
+export type BackendEvent = v.InferOutput<typeof BackendEvent>
