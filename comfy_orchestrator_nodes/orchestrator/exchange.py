@@ -105,14 +105,17 @@ class Exchange:
     async def embed(self, definition_ids: Sequence[str]) -> Carried:
         """Return definitions, with the latest of each that they use, as the text that a meta-graph carries.
 
-        Workflow documents are left out: the text goes into every image that the meta-graph makes.
+        Workflow documents and names of backends are left out: the text goes into every image that the meta-graph makes.
 
         Raises:
             NotFound: there is no such definition.
             Conflict: one uses another that is not in the library, or there are too many.
         """
         roots = [await self._library.version(id_) for id_ in dict.fromkeys(definition_ids)]
-        found = [replace(definition, workflow=None) for definition in await self._with_used(*roots)]
+        found = [
+            replace(definition, workflow=None, knobs=replace(definition.knobs, prefer=None))
+            for definition in await self._with_used(*roots)
+        ]
         if len(found) > bundle.MAX_DEFINITIONS:
             raise Conflict(f"A workflow carries at most {bundle.MAX_DEFINITIONS} others, not {len(found)}.")
         if not found:
@@ -201,7 +204,7 @@ class Exchange:
             # Somebody stored it since the conflicts were looked for.
             raise Conflict(f"The library already has {definition.id!r} with other content.", ids=[definition.id])
         if on_conflict is OnConflict.NEW_VERSION:
-            # What it is called has no versions, so the library's own name and tags are not overwritten.
+            # What it is called has no versions, so the library's own name and tags are not overwritten; nor are knobs.
             following = replace(definition, name=known.name, description=known.description, tags=known.tags)
             return Imported(await self._library.save(following), Action.NEW_VERSION, definition.id)
         twin = await self._twin(definition)

@@ -6,7 +6,7 @@
      "format_version": 1,
      "made_by": "comfyui-orchestrator 0.1.0",
      "definitions": [{"id", "name", "description", "tags", "created_at", "content_hash",
-                      "prompt", "parameters", "outputs", "workflow", "needs"}, …]}
+                      "prompt", "parameters", "outputs", "workflow", "knobs", "needs"}, …]}
 
 The first definition is the one that was exported; those that its Remote Workflow nodes use follow. Readers ignore
 fields that they do not know; whatever an older reader must not ignore raises ``format_version``.
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..domain import Definition, Json, Output, Parameter
+from ..domain import Definition, Json, Knobs, Output, Parameter
 from ..errors import InvalidDocument, InvalidRequest
 from . import safejson
 from .exposure import check_definition
@@ -40,6 +40,11 @@ _MAX_TEXT = 10_000
 _MAX_TAGS = 50
 _MAX_TAG = 60
 _MAX_EXPOSED = 1000
+_ON_FAILURE = ("fail", "drop", "ask")
+_MAX_ATTEMPTS = 100
+_MAX_TIME_S = 30 * 86400
+_MAX_PREFERRED = 50
+_MAX_SELECTOR = 200
 
 T = TypeVar("T")
 
@@ -140,6 +145,9 @@ def _written(definition: Definition, needs: Requirements | None) -> dict[str, Js
         "outputs": [vars(output) for output in definition.outputs],
         "workflow": definition.workflow,
     }
+    knobs = {name: value for name, value in vars(definition.knobs).items() if value is not None}
+    if knobs:
+        written["knobs"] = knobs
     if needs is not None:
         written["needs"] = {
             "node_classes": list(needs.node_classes),
@@ -174,7 +182,7 @@ def _parsed(entry: Mapping[str, Json]) -> Definition:
     name = _text(entry, "name", _MAX_NAME).strip()
     if not name:
         raise _UnfitError("it has no name")
-    workflow = entry.get("workflow")
+    workflow, knobs = entry.get("workflow"), entry.get("knobs")
     return Definition(
         id=id_,
         version=1,
@@ -185,7 +193,32 @@ def _parsed(entry: Mapping[str, Json]) -> Definition:
         description=_text(entry, "description", _MAX_TEXT, default=""),
         tags=_list(entry, "tags", _MAX_TAGS, _tag),
         workflow=None if workflow is None else _object(workflow, "its workflow"),
+        knobs=Knobs() if knobs is None else _knobs(_object(knobs, "its 'knobs'")),
     )
+
+
+def _knobs(entry: Mapping[str, Json]) -> Knobs:
+    on_failure = entry.get("on_failure")
+    if on_failure not in (None, *_ON_FAILURE):
+        raise _UnfitError(f"'on_failure' is none of {', '.join(_ON_FAILURE)}")
+    attempts, time_limit_s = _number(entry, "attempts"), _number(entry, "time_limit_s")
+    if attempts is not None and (not isinstance(attempts, int) or not 1 <= attempts <= _MAX_ATTEMPTS):
+        raise _UnfitError(f"'attempts' is no whole number from 1 to {_MAX_ATTEMPTS}")
+    if time_limit_s is not None and not 1 <= time_limit_s <= _MAX_TIME_S:
+        raise _UnfitError(f"'time_limit_s' is no number from 1 to {_MAX_TIME_S}")
+    return Knobs(
+        on_failure=on_failure,
+        attempts=attempts,
+        time_limit_s=None if time_limit_s is None else float(time_limit_s),
+        cache=None if entry.get("cache") is None else _flag(entry, "cache"),
+        prefer=None if entry.get("prefer") is None else _list(entry, "prefer", _MAX_PREFERRED, _selector),
+    )
+
+
+def _selector(value: Json) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_SELECTOR:
+        raise _UnfitError(f"one of 'prefer' is no text of 1 to {_MAX_SELECTOR} characters")
+    return value
 
 
 def _parameter(value: Json) -> Parameter:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfy_orchestrator_nodes.domain import Definition, Output, Parameter
+from comfy_orchestrator_nodes.domain import Definition, Knobs, Output, Parameter
 from comfy_orchestrator_nodes.errors import InvalidDocument
 from comfy_orchestrator_nodes.workflow import bundle
 from comfy_orchestrator_nodes.workflow.files import definition_name
@@ -50,6 +50,15 @@ PARAMETERS = st.builds(
     role=TEXT,
 )
 
+KNOBS = st.builds(
+    Knobs,
+    on_failure=st.sampled_from([None, "fail", "drop", "ask"]),
+    attempts=st.none() | st.integers(1, 100),
+    time_limit_s=st.none() | st.floats(1, 30 * 86400),
+    cache=st.none() | st.booleans(),
+    prefer=st.none() | st.lists(NAMES, max_size=3).map(tuple),
+)
+
 
 @st.composite
 def definitions(draw: st.DrawFn) -> Definition:
@@ -65,6 +74,7 @@ def definitions(draw: st.DrawFn) -> Definition:
         description=draw(TEXT),
         tags=tuple(draw(st.lists(NAMES, max_size=3))),
         workflow=draw(st.none() | st.dictionaries(TEXT, JSON, max_size=3)),
+        knobs=draw(KNOBS),
     )
 
 
@@ -91,6 +101,38 @@ def test_unknown_fields_are_left_for_newer_versions_to_know() -> None:
     document = altered(colour="grey")
     document["comment"] = "mine"
     assert bundle.from_value(document).root == "grey"
+
+
+def test_a_definition_that_leaves_all_to_the_settings_has_no_knobs_in_the_file() -> None:
+    assert "knobs" not in written(grey(id="grey"))["definitions"][0]
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        [],
+        {"on_failure": "explode"},
+        {"on_failure": []},
+        {"attempts": 0},
+        {"attempts": 2.5},
+        {"attempts": True},
+        {"attempts": 101},
+        {"time_limit_s": 0.5},
+        {"time_limit_s": "60"},
+        {"time_limit_s": 1e300},
+        {"cache": "no"},
+        {"prefer": "desk"},
+        {"prefer": [""]},
+        {"prefer": [1]},
+        {"prefer": ["x"] * 51},
+    ],
+)
+def test_knobs_that_no_job_can_be_run_with_are_refused(knobs: Any) -> None:
+    with pytest.raises(
+        InvalidDocument,
+        match=r"definition 1 of .* cannot be used: .*(knobs|on_failure|attempts|time_limit_s|cache|prefer)",
+    ):
+        bundle.from_value(altered(knobs=knobs))
 
 
 def test_what_is_used_comes_before_what_uses_it() -> None:

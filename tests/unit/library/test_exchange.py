@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from comfy_orchestrator_nodes.domain import Knobs
 from comfy_orchestrator_nodes.errors import Conflict, NotFound
 from comfy_orchestrator_nodes.orchestrator.exchange import Action, OnConflict
 from comfy_orchestrator_nodes.service import Service
@@ -26,6 +28,25 @@ async def nested(service: Service) -> bytes:
 async def emptied(service: Service) -> None:
     for definition in await service.library.list():
         await service.library.remove(definition.id, force=True)
+
+
+async def test_how_its_jobs_run_goes_along_and_is_never_overwritten(service: Service) -> None:
+    await service.library.create(grey("Grey", id="grey"))
+    theirs = Knobs(on_failure="ask", attempts=5, time_limit_s=60.0, cache=False, prefer=("tag:fast",))
+    await service.library.describe("grey", knobs=theirs)
+    file = bundle.read(await service.exchange.export("grey"))
+    carried = await service.exchange.embed(["grey"])
+    await emptied(service)
+
+    await service.exchange.take(file)
+    assert (await service.library.stored("grey")).knobs == theirs
+    assert bundle.read(carried.text.encode()).definitions[0].knobs == replace(theirs, prefer=None)
+
+    ours = Knobs(attempts=1)
+    await service.library.describe("grey", knobs=ours)
+    await service.library.save(grey("Grey", id="grey", color=7))
+    await service.exchange.take(file, OnConflict.NEW_VERSION)
+    assert (await service.library.stored("grey")).knobs == ours
 
 
 def actions(taken: Any) -> list[tuple[str, str]]:
