@@ -7,6 +7,7 @@ import {
   Draft,
   Imported,
   Inspection,
+  type Knobs,
   type Output,
   type Parameter,
   Preflight,
@@ -42,7 +43,7 @@ export function libraryApi(http: Http) {
     get: (id: string, version?: number) => http.get(Definition, at(id), { version, workflow: true }),
     create: (what: DefinitionDescription & DefinitionContent) => http.send(Definition, 'POST', '/definitions', what),
     saveVersion: (id: string, what: DefinitionDescription & DefinitionContent) => http.send(Definition, 'PUT', at(id), what),
-    describe: (id: string, what: Partial<DefinitionDescription>) => http.send(DefinitionSummary, 'PATCH', at(id), what),
+    describe: (id: string, what: Partial<DefinitionDescription> & { knobs?: Knobs }) => http.send(DefinitionSummary, 'PATCH', at(id), what),
     remove: (id: string, force: boolean, options?: SendOptions) =>
       http.send(Done, 'DELETE', `${at(id)}${force ? '?force=true' : ''}`, {}, options),
     versions: async (id: string) => (await http.get(DefinitionList, at(id, '/versions'))).definitions,

@@ -1,4 +1,4 @@
-import type { DefinitionSummary, Inspection, Output, Parameter } from '@/api/schemas/library'
+import type { DefinitionSummary, Inspection, Knobs, Output, Parameter } from '@/api/schemas/library'
 
 export function parameter(name: string, parts: Partial<Parameter> = {}): Parameter {
   return {
@@ -35,6 +35,11 @@ export function inspection(parts: Partial<Inspection> = {}): Inspection {
   }
 }
 
+/** Knobs that leave all to the settings, but for these. */
+export function knobs(parts: Partial<Knobs> = {}): Knobs {
+  return { on_failure: null, attempts: null, time_limit_s: null, cache: null, prefer: null, ...parts }
+}
+
 export function definition(id: string, parts: Partial<DefinitionSummary> = {}): DefinitionSummary {
   return {
     id,
@@ -44,6 +49,7 @@ export function definition(id: string, parts: Partial<DefinitionSummary> = {}): 
     tags: [],
     parameters: [],
     outputs: [output('image')],
+    knobs: knobs(),
     content_hash: id,
     created_at: 0,
     ...parts,

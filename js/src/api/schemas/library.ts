@@ -21,6 +21,15 @@ export const Parameter = v.object({
 
 export const Output = v.object({ name: v.string(), type: v.string(), node_id: v.string(), index: v.number() })
 
+/** How the jobs of a definition are run. What is null the settings decide. */
+export const Knobs = v.object({
+  on_failure: v.nullable(v.string()),
+  attempts: v.nullable(v.number()),
+  time_limit_s: v.nullable(v.number()),
+  cache: v.nullable(v.boolean()),
+  prefer: v.nullable(v.array(v.string())),
+})
+
 const summary = {
   id: v.string(),
   version: v.number(),
@@ -29,6 +38,7 @@ const summary = {
   tags: v.array(v.string()),
   parameters: v.array(Parameter),
   outputs: v.array(Output),
+  knobs: Knobs,
   content_hash: v.string(),
   created_at: v.number(),
 }
@@ -83,6 +93,7 @@ export const Thumbnails = v.object({ thumbnails: v.record(v.string(), v.object({
 
 export type Parameter = v.InferOutput<typeof Parameter>
 export type Output = v.InferOutput<typeof Output>
+export type Knobs = v.InferOutput<typeof Knobs>
 export type DefinitionSummary = v.InferOutput<typeof DefinitionSummary>
 export type Definition = v.InferOutput<typeof Definition>
 export type Inspection = v.InferOutput<typeof Inspection>
