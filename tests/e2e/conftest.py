@@ -20,7 +20,7 @@ OUTCOME = pytest.StashKey[str]()
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the tests of a file. Its driver keeps an event loop in this thread, which no other file may find."""
+    """One Chromium for the tests of a file. Its driver keeps an event loop in this thread, and only until then."""
     with chromium() as running:
         yield running
 

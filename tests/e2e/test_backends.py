@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.canvas import Canvas
 from tests.support.master import Master
-from tests.support.sidebar import Sidebar
+from tests.support.sidebar import SIDEBAR, Sidebar
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Farm, Instance
 
@@ -57,7 +57,7 @@ def test_a_card_follows_its_server_through_its_end_and_its_return(
     _add(Sidebar(canvas.page), backends, peer.url, "mortal")
     card = backends.get_by_role("article").filter(has_text="mortal")
     expect(card).to_contain_text("online")
-    canvas.page.screenshot(path=picture("backends"))
+    canvas.page.screenshot(path=picture("backends"), clip=SIDEBAR)
     peer.kill()
     expect(card).to_contain_text("offline")
     peer.start()

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from tests.support.canvas import Canvas
 from tests.support.master import Master
-from tests.support.sidebar import Sidebar
+from tests.support.sidebar import SIDEBAR, Sidebar
 from tests.support.surfaces import Surface, each_front_end
 from tools.devtools.instances import Farm, Instance
 
@@ -80,6 +80,6 @@ def test_a_run_whose_server_dies_goes_on_elsewhere_while_the_page_is_loaded_agai
     expect(attempts).to_contain_text(other.name)
     expect(jobs.get_by_text("The backend lost it").or_(jobs.get_by_text("Could not connect")).first).to_be_visible()
     expect(jobs.get_by_role("img", name="image 1")).to_have_js_property("naturalWidth", 64)
-    canvas.page.screenshot(path=picture("failover"))
+    canvas.page.screenshot(path=picture("failover"), clip=SIDEBAR)
     card = sidebar.open("Backends").get_by_role("article").filter(has_text=dying.name)
     expect(card).to_contain_text("offline")

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.canvas import Canvas
 from tests.support.master import Master
-from tests.support.sidebar import Sidebar
+from tests.support.sidebar import SIDEBAR, Sidebar
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Instance
 
@@ -66,7 +66,7 @@ def test_a_job_tells_where_it_ran_why_there_and_what_came_out(
     expect(view.get_by_text("Why there, and not elsewhere")).to_be_visible()
     image = view.get_by_role("img", name="image 1")
     expect(image).to_have_js_property("naturalWidth", 64)
-    canvas.page.screenshot(path=picture("job"))
+    canvas.page.screenshot(path=picture("job"), clip=SIDEBAR)
     view.get_by_role("button", name="Run again", exact=True).click()
     view.get_by_role("button", name="Back to the list").click()
     expect(view.get_by_role("listitem").filter(has_text=name)).to_have_count(2)
@@ -82,7 +82,7 @@ def test_a_failed_job_shows_the_remote_error_and_is_found_by_it(
     expect(row).to_contain_text("failed")
     view.get_by_role("button", name="Failed", exact=True).click()
     expect(row).to_be_visible()
-    canvas.page.screenshot(path=picture("jobs"))
+    canvas.page.screenshot(path=picture("jobs"), clip=SIDEBAR)
     row.locator(".main").click()
     expect(view.get_by_text("A node failed").first).to_be_visible()
     expect(view.get_by_text("At PreviewImage").first).to_be_visible()
@@ -118,7 +118,7 @@ def test_a_run_shows_its_items_and_leads_to_their_jobs(
     run.get_by_role("button", expanded=False).click()
     items = run.get_by_role("group", name="6 items").get_by_role("button")
     expect(items).to_have_count(6)
-    canvas.page.screenshot(path=picture("runs"))
+    canvas.page.screenshot(path=picture("runs"), clip=SIDEBAR)
     items.nth(2).click()
     jobs = Sidebar(canvas.page).root.get_by_role("tabpanel", name="Jobs")
     expect(jobs.get_by_role("heading", name="Attempts")).to_be_visible()

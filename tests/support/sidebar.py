@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
+
+SIDEBAR: FloatRect = {"x": 0, "y": 0, "width": 960, "height": 760}
+"""What a picture of it shows of the page."""
 
 
 class Sidebar:

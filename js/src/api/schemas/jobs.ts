@@ -117,6 +117,8 @@ export const Candidate = v.object({
   switch_s: v.number(),
   run_s: v.number(),
   penalty_s: v.number(),
+  /** How many runs there the expectation is learned from; with none it is a guess. */
+  runs_seen: v.optional(v.number(), 1),
 })
 
 export const Refusal = v.object({ backend_id: v.string(), backend: v.string(), reason: v.string(), message: v.string() })
