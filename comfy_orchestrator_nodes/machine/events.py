@@ -80,6 +80,8 @@ class Succeeded:
     outputs: Mapping[str, Value]
     uploaded_bytes: int = 0
     downloaded_bytes: int = 0
+    loading_s: float | None = None
+    """How long it was in nodes that load models; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Faulted:
     sent: bool = True
     uploaded_bytes: int = 0
     downloaded_bytes: int = 0
+    loading_s: float | None = None
+    """How long it was in nodes that load models; None: not known, or it never ran."""
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ def _succeeded(state: JobState, event: Succeeded, now: float) -> Step:
     )
     after = _update(state, JobStatus.SUCCEEDED, now, attempt)
     after = replace(after, job=replace(after.job, outputs=event.outputs))
-    return Step(after, state.job.status, (attempt,), (Settle(),))
+    return Step(after, state.job.status, (attempt,), (Settle(),), details={"loading_s": event.loading_s})
 
 
 def _faulted(state: JobState, event: Faulted, now: float) -> Step:
@@ -305,8 +305,10 @@ def _faulted(state: JobState, event: Faulted, now: float) -> Step:
         aftermath = (Disown(attempt),)
     if event.failure.cause is Cause.INTERNAL or used_up(after.job.spec, after.attempts):
         step = _give_up(after, event.failure, now, (attempt,))
-        return replace(step, before=state.job.status, instructions=(*aftermath, *step.instructions))
-    details = _failure_details(event.failure)
+        details = {**step.details, "loading_s": event.loading_s}
+        instructions = (*aftermath, *step.instructions)
+        return replace(step, before=state.job.status, instructions=instructions, details=details)
+    details = {**_failure_details(event.failure), "loading_s": event.loading_s}
     return Step(after, state.job.status, (attempt,), (*aftermath, Place()), details=details)
 
 

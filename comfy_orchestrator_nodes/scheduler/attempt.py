@@ -356,12 +356,13 @@ class AttemptExecutor:
                     failure,
                     uploaded_bytes=traffic.uploaded_bytes,
                     downloaded_bytes=traffic.downloaded_bytes,
+                    loading_s=follower.loading_s,
                 ),
             )
             return
         self._collection.let_go(collected)
         self._report(peer.backend.id, JobSucceeded())
-        event = Succeeded(attempt.id, outputs, traffic.uploaded_bytes, traffic.downloaded_bytes)
+        event = Succeeded(attempt.id, outputs, traffic.uploaded_bytes, traffic.downloaded_bytes, follower.loading_s)
         await feed(attempt.job_id, event)
 
     # --- ends

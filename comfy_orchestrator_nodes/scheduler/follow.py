@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ..backend.answers import HistoryEntry, HistoryStatus, Place, Where
@@ -23,6 +23,7 @@ from ..errors import BackendError, BackendTimedOut, BackendUnreachable
 from ..machine.backends import HealthEvent, ProbeFailed
 from ..machine.events import Accepted, Event, Faulted, Found, Started, Vanished
 from .ear import Ear
+from .loading import Loading
 from .tracker import Advanced, Began, Ended, Tracker
 from .updates import JobPreviewed, JobProgressed, Publish
 
@@ -104,6 +105,15 @@ class Follower:
     _telling: asyncio.Task[None] | None = None
     """The last of the events that are being stored while the prompt is followed."""
     _began_at: float | None = None
+    _loading: Loading = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._loading = Loading(self.attempt.prompt_id, self.tracker.prompt)
+
+    @property
+    def loading_s(self) -> float | None:
+        """How long the prompt has been in nodes that load models, or None if that is not known."""
+        return self._loading.total_s(self.clock())
 
     @property
     def patience(self) -> Patience:
@@ -122,6 +132,8 @@ class Follower:
             lost: whether the backend was found not to answer.
         """
         self._adrift = adrift
+        if adrift:
+            self._loading.miss()
         self._quiet_since = self.clock()
         self._began_at = self.attempt.started_at
         self._lost_since = self.clock() if lost else None
@@ -148,6 +160,7 @@ class Follower:
             return await self._after_silence(inbox)
         if isinstance(message, Disconnected):
             self._adrift = True
+            self._loading.miss()
             return await self._look_up(inbox)
         if isinstance(message, Connected | Status):
             # Every client hears of each change of the queue: the moment to ask for ours when nothing else tells.
@@ -156,6 +169,7 @@ class Follower:
         if isinstance(message, Preview):
             self._show(message)
             return None
+        self._loading.read(message, self.clock())
         notable = self.tracker.read(message)
         if isinstance(notable, Began):
             self._begin()
@@ -279,11 +293,12 @@ class Follower:
     async def _ended(self, ended: Ended) -> Verdict:
         if ended.well:
             return Verdict.DONE
-        await self._fed(Faulted(self.attempt.id, self.fault_of(ended)))
+        await self._fed(Faulted(self.attempt.id, self.fault_of(ended), loading_s=self.loading_s))
         return Verdict.OVER
 
     async def _give_up(self, cause: Cause, what: str) -> Verdict:
-        await self._fed(Faulted(self.attempt.id, Failure(cause, f"{self.peer.backend.name} {what}.")))
+        failure = Failure(cause, f"{self.peer.backend.name} {what}.")
+        await self._fed(Faulted(self.attempt.id, failure, loading_s=self.loading_s))
         return Verdict.OVER
 
     def _tell(self, event: Event) -> None:

@@ -1,6 +1,6 @@
 import type { Attempt, JobDetail, JobEvent } from '@/api/schemas/jobs'
 
-export type Phase = 'queued' | 'preparing' | 'remoteQueue' | 'running'
+export type Phase = 'queued' | 'preparing' | 'remoteQueue' | 'loading' | 'running'
 
 /** A stretch of a job's life, in seconds since the epoch. */
 export interface Span {
@@ -12,8 +12,9 @@ export interface Span {
 }
 
 /**
- * Tell how a job spent its time: waiting here, its inputs under way, in the backend's queue, running (models
- * loaded and outputs fetched included); for each attempt in turn. Made of what the job's story tells, so that a stretch it does not tell of is left out.
+ * Tell how a job spent its time: waiting here, its inputs under way, in the backend's queue, loading models, running
+ * (outputs fetched included); for each attempt in turn. Made of what the job's story tells, so that a stretch it does not
+ * tell of is left out. The loads of an attempt are one stretch, at the beginning of what they are a part of.
  */
 export function timeline(job: JobDetail, events: readonly JobEvent[], now: number): Span[] {
   const spans: Span[] = []
@@ -30,9 +31,22 @@ export function timeline(job: JobDetail, events: readonly JobEvent[], now: numbe
     add('queued', free, attempt.created_at, null)
     add('preparing', attempt.created_at, accepted ?? started ?? end, attempt, failed && accepted === undefined && started === null)
     if (accepted !== undefined) add('remoteQueue', accepted, started ?? end, attempt, failed && started === null)
-    if (started !== null) add('running', started, end, attempt, failed)
+    if (started !== null) {
+      const loaded = Math.min(end, started + loadingOf(attempt, events))
+      add('loading', started, loaded, attempt, failed && loaded === end)
+      add('running', loaded, end, attempt, failed)
+    }
     free = end
   }
   if (job.ended_at === null && job.attempts.every((attempt) => attempt.ended_at !== null)) add('queued', free, now, null)
   return spans
+}
+
+/** How long an attempt was in nodes that load models, in seconds; 0 where its story does not tell. */
+function loadingOf(attempt: Attempt, events: readonly JobEvent[]): number {
+  for (const { attempt_id: id, details } of events) {
+    const told = details['loading_s']
+    if (id === attempt.id && typeof told === 'number') return Math.max(0, told)
+  }
+  return 0
 }

@@ -30,7 +30,13 @@ function detail(attempts: Attempt[], parts: Partial<JobDetail> = {}): JobDetail 
   return { ...job('j', 'running'), backend: 'auto', values: {}, outputs: {}, attempts, ...parts }
 }
 
-const event = (attemptId: string, kind: string, at: number): JobEvent => ({ sequence: 1, at, kind, attempt_id: attemptId, details: {} })
+const event = (attemptId: string, kind: string, at: number, details = {}): JobEvent => ({
+  sequence: 1,
+  at,
+  kind,
+  attempt_id: attemptId,
+  details,
+})
 const told = (spans: ReturnType<typeof timeline>) => spans.map(({ phase, from, to }) => [phase, from, to])
 
 describe('where the time of a job went', () => {
@@ -42,6 +48,25 @@ describe('where the time of a job went', () => {
       ['remoteQueue', 4, 6],
       ['running', 6, 9],
     ])
+  })
+
+  it('tells the loading of models from the run, as far as it is known', () => {
+    const done = detail([attempt('a', { started_at: 6, ended_at: 9 })], { ended_at: 9 })
+    const spans = (loading: unknown) => told(timeline(done, [event('a', 'succeeded', 9, { loading_s: loading })], 100)).slice(1)
+    expect(spans(2)).toEqual([
+      ['loading', 6, 8],
+      ['running', 8, 9],
+    ])
+    expect(spans(5)).toEqual([['loading', 6, 9]])
+    for (const nothing of [0, -1, null, 'long']) expect(spans(nothing)).toEqual([['running', 6, 9]])
+  })
+
+  it('shows an attempt as failed at its end, which may be a model that did not load', () => {
+    const failure = { cause: 'execution_error', message: '', node_id: null, class_type: null, traceback: [], dropped: false }
+    const failed = detail([attempt('a', { started_at: 6, ended_at: 9, failure })], { ended_at: 9 })
+    const spans = (loading: number) => timeline(failed, [event('a', 'faulted', 9, { loading_s: loading })], 100).slice(1)
+    expect(spans(2).map((span) => span.failed)).toEqual([false, true])
+    expect(spans(3).map((span) => [span.phase, span.failed])).toEqual([['loading', true]])
   })
 
   it('goes on until now while it runs', () => {
