@@ -115,13 +115,14 @@ async def test_a_job_whose_socket_broke_is_heard_to_go_on_and_is_left_alone(tmp_
         fake.drop_sockets()
         # The master's own new socket, and the one under the id of the old.
         await master.until(lambda: fake.requests.count(("GET", "/ws")) >= 3)
-        began = time.monotonic()
+        began, told = time.monotonic(), len(progress(master, ticket))
         for gate in gates:
             gate.set()
             # Each step comes well before the stall limit, all of them together take longer than it twice.
             await asyncio.sleep(SOON_STALLED.patience.stall_s / 3)
         job = await master.end(ticket)
-        assert len(progress(master, ticket)) > len(gates)
+        # Not each step is told for itself where several come at once, but it is heard that they go on.
+        assert len(progress(master, ticket)) >= told + len(gates) // 2
         assert time.monotonic() - began > 2 * SOON_STALLED.patience.stall_s
         assert job.status is JobStatus.SUCCEEDED
         assert len(await master.service.attempts.for_job(job.id)) == 1
