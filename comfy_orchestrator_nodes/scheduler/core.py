@@ -197,6 +197,8 @@ class Scheduler:
         if live is None:  # final already: a late answer about a job that is over
             return
         async with live.lock:
+            if self._live.get(job_id) is not live:  # it ended while this waited for its turn
+                return
             step = advance(live.state, event, self._clock())
             if step.ignored:
                 return
