@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..errors import OrchestratorError
 from ..store.history import HistoryRepository
+from ..waiting import nudged
 from .preferences import Preferences
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,4 @@ class HistoryKeeper:
             else:
                 if deleted:
                     log.info("%d old jobs and runs were deleted", deleted)
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_S)
-            except asyncio.TimeoutError:
-                continue
+            await nudged(self._wake, LOOK_S)

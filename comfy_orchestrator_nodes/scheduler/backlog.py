@@ -20,6 +20,7 @@ from ..machine.events import Placed, Unplaceable
 from ..machine.jobs import JobState
 from ..machine.policy import exclusions, let_down
 from ..placement import BackendView, Explanation, JobView, Reason, Refusal, decide, explain
+from ..waiting import nudged
 from .attempt import files_of
 from .core import Feed
 from .eligibility import Eligibility
@@ -242,10 +243,7 @@ class Backlog:
     async def _run(self) -> None:
         pause_s: float | None = None
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause_s)
-            except asyncio.TimeoutError:
-                log.debug("Placement looks again after %s s", pause_s)
+            await nudged(self._wake, pause_s)
             self._wake.clear()
             try:
                 pause_s = await self._decide_once()
