@@ -84,6 +84,9 @@ async def raw_server(
         state.links += 1
         try:
             await script(state, Link(state.links, reader, writer))
+            # What was written still arrives, however busy the machine is.
+            writer.close()
+            await writer.wait_closed()
         except (ConnectionError, asyncio.CancelledError):
             # The client hung up, or the test is over.
             pass
