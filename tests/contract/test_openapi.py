@@ -33,7 +33,7 @@ EXAMPLES = 10
 CONTROL = "".join(map(chr, [*range(32), 127]))
 """aiohttp itself refuses these in headers, before any route sees the request."""
 
-WELL_FORMED = ["2xx", "404", "409", "410", "416", "422", "502", "504"]
+WELL_FORMED = ["2xx", "404", "409", "410", "415", "416", "422", "502", "504"]
 """What a request of the documented form may be answered: 400 and the like would mean that the document is wrong."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.nvml.library import FakeNvml, why_not
+from tests.fakes.nvml.library import build, why_not
 from tests.support.master import Master
 from tools.devtools.instances import Farm, Instance, Spec
 from tools.devtools.pack import Install
@@ -59,7 +59,7 @@ PROMPT = {
 def test_a_job_on_a_gpu_has_its_peak_and_its_energy(
     comfy_farm: Farm, master: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    FakeNvml(tmp_path)
+    build(tmp_path)
     nodes = comfy_farm.directory / "gpu-peer" / "custom_nodes"
     nodes.mkdir(parents=True)
     shutil.copy(NODES, nodes / NODES.name)

@@ -20,18 +20,23 @@ def why_not() -> str:
     return "" if shutil.which("gcc") else "gcc is not installed"
 
 
+def build(folder: Path) -> Path:
+    """Compile the library into a folder, for another process to find there."""
+    library = folder / NAME
+    subprocess.run(
+        # The loader gives a later dlopen() of the same soname the library that is loaded already.
+        ["gcc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-Wl,-soname,{NAME}", "-o", library, SOURCE],
+        check=True,
+    )
+    return library
+
+
 class FakeNvml:
-    """The library, loaded into this process."""
+    """The library, loaded into this process. One at most: the binding would go on using the first."""
 
     def __init__(self, folder: Path) -> None:
-        library = folder / NAME
-        subprocess.run(
-            # The loader gives a later dlopen() of the same soname the library that is loaded already.
-            ["gcc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-Wl,-soname,{NAME}", "-o", library, SOURCE],
-            check=True,
-        )
-        self.path = library
-        self._library = ctypes.CDLL(str(library))
+        self.path = build(folder)
+        self._library = ctypes.CDLL(str(self.path))
 
     def clear(self, binding: ModuleType) -> None:
         """Forget every rule, as if the machine had just started; also what the binding remembers."""
