@@ -62,6 +62,11 @@ def test_a_card_follows_its_server_through_its_end_and_its_return(
     expect(card).to_contain_text("offline")
     peer.start()
     expect(card).to_contain_text("online")
+    card.locator(".orc-card-name").click()
+    backends.get_by_role("tab", name="Events").click()
+    story = backends.get_by_role("list", name="Events").get_by_role("listitem")
+    expect(story.first).to_contain_text("online")
+    expect(story.filter(has_text="offline")).not_to_have_count(0)
 
 
 def test_what_is_shown_is_true_again_after_the_master_was_restarted(
@@ -84,3 +89,21 @@ def test_a_removed_backend_can_be_taken_back(canvas: Canvas, backends: Locator, 
     expect(card).to_have_count(0)
     sidebar.root.get_by_role("button", name="Undo").click()
     expect(card).to_contain_text("online")
+
+
+def test_charts_are_read_with_the_keyboard_and_over_another_time(
+    canvas: Canvas, backends: Locator, picture: Callable[[str], Path]
+) -> None:
+    backends.get_by_role("article").filter(has_text="This server").locator(".orc-card-name").click()
+    backends.get_by_role("tab", name="Charts").click()
+    backends.get_by_role("combobox", name="Span of time").select_option(label="30 minutes")
+    chart = backends.get_by_role("figure").first
+    expect(chart).to_be_visible()
+    box = chart.get_by_role("img")
+    box.focus()
+    for _ in range(3):
+        canvas.page.keyboard.press("ArrowLeft")
+    expect(chart.locator(".orc-reading").first).to_contain_text(re.compile(r"\d"))
+    canvas.page.screenshot(path=picture("charts"), clip=SIDEBAR)
+    canvas.page.keyboard.press("Escape")
+    expect(backends.get_by_role("article").filter(has_text="This server")).to_be_visible()
