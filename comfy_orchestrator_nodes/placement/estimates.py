@@ -30,6 +30,8 @@ RESIDUAL_VAR = 0.2**2
 SPEED_VAR = 0.5**2
 LEVEL_VAR = 1.5**2
 NOISE_VAR = 0.15**2
+JITTER_S = 0.2
+"""What a run takes longer or shorter for no reason of the machine's: a first import, a garbage collection, a poll."""
 SWITCH_VAR_RATIO = 0.3**2
 """How far a machine's switch strays from the usual one, relative to that."""
 FIRST_SWITCH_S = 5.0
@@ -347,7 +349,9 @@ class Estimates:
             pair_weight = 1.0 / (variance + RESIDUAL_VAR)
             pair.evidence = (log_s, pair_weight)
             level = self._levels.get(key, _NO_LEVEL)
-            trust = 1.0 / (variance + RESIDUAL_VAR + level.variance)
+            # Ten times slower at a hundredth of a second is a hiccup; at ten seconds it is a slow machine.
+            jitter = JITTER_S**2 * (math.exp(-2 * log_s) + math.exp(-2 * level.mean))
+            trust = 1.0 / (variance + RESIDUAL_VAR + level.variance + jitter)
             total += trust * (level.mean - log_s)
             weight += trust
         machine.speed = total / weight

@@ -62,6 +62,18 @@ def test_a_backend_known_from_one_definition_is_predicted_for_others() -> None:
     assert expected.sigma > estimates.run("x", "slow").sigma
 
 
+@pytest.mark.parametrize("hiccup_s", [0.3, 0.7])
+def test_hiccups_in_runs_of_milliseconds_tell_nothing_of_a_backends_speed(hiccup_s: float) -> None:
+    estimates = Estimates()
+    for n in range(12):
+        for _ in range(3):
+            estimates.observe(Outcome(f"tiny-{n}", "a", 0.008, cold=False))
+        estimates.observe(Outcome(f"tiny-{n}", "b", hiccup_s, cold=False))
+    estimates.observe(Outcome("paint", "a", 2.0, cold=False))
+    assert estimates.run("paint", "b").run_s < 1.5 * estimates.run("paint", "a").run_s
+    assert estimates.run("tiny-0", "a").run_s == pytest.approx(0.008, rel=0.1)
+
+
 def test_a_backend_that_became_slower_is_noticed() -> None:
     estimates = Estimates()
     _run(estimates, "x", "a", 10.0, 5.0, 100)
