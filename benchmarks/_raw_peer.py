@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -13,9 +13,15 @@ from tools.devtools.instances import Farm, Instance, Spec
 from tools.devtools.pack import Install
 
 RAW = "/orchestrator-benchmark/raw"
+KEEP = "/kept"
+"""Behind a name: the route also hashes what it takes and writes it to a file, which it deletes."""
+
+_PART_BYTES = 1 << 20
 
 _ROUTE = f'''
+import asyncio, hashlib, os, tempfile
 from aiohttp import web
+import folder_paths
 from server import PromptServer
 
 NODE_CLASS_MAPPINGS = {{}}
@@ -30,6 +36,17 @@ async def put_raw(request):
         filled += len(chunk)
     held[request.match_info["name"]] = content
     return web.Response()
+
+def keep(content):
+    with tempfile.NamedTemporaryFile(dir=folder_paths.get_temp_directory(), buffering=0) as file:
+        file.write(content)
+    hashlib.sha256(content).hexdigest()
+
+@PromptServer.instance.routes.put("{RAW}/{{name}}{KEEP}")
+async def put_kept(request):
+    response = await put_raw(request)
+    await asyncio.to_thread(keep, held[request.match_info["name"]])
+    return response
 
 @PromptServer.instance.routes.get("{RAW}/{{name}}")
 async def get_raw(request):
@@ -58,6 +75,7 @@ class Wire:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        self._part = memoryview(bytearray(_PART_BYTES))
 
     def get(self, path: str, into: npt.NDArray[np.uint8]) -> None:
         """Read a body of exactly that size."""
@@ -70,6 +88,13 @@ class Wire:
                 raise ConnectionError(f"{path} ended after {filled} bytes ({response.status})")
             filled += got
         response.read()
+
+    def parts(self, path: str) -> Iterator[memoryview]:
+        """Yield a body part by part, each in the same memory."""
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        while got := response.readinto(self._part):
+            yield self._part[:got]
 
     def put(self, path: str, data: memoryview, headers: Mapping[str, str] | None = None) -> None:
         """Send a body."""

@@ -1,10 +1,14 @@
 """How values travel between a master and a peer with the pack, beside PNG on the same peer and beside a bare route.
 
-Each image has 1024x1024x3 float32. *PNG* is the same job with the carriers of a plain ComfyUI: PreviewImage and /view,
-or /upload/image and LoadImage. *Raw* is a route in the peer's process that sends and takes bytes from memory and
-checks nothing, read by as many threads into memory that is there already. All three take turns, so that whatever else
-the machine does hits them alike. Both sides keep their files in memory where the system has a place for that
-(/dev/shm): gigabytes of images in a minute would measure the disk.
+Each image has 1024x1024x3 float32. *PNG* is what a client does that knows nothing but ComfyUI: PreviewImage and /view,
+or /upload/image and LoadImage, one image after another. *Own PNG* is the same job through our carriers for a plain
+ComfyUI, which send eight bits of each number. *Raw* is a route in the peer's process that sends and takes bytes from
+memory and checks nothing, read by one thread into new memory. *Least* is that route used by as many threads as blobs
+move in, where whoever gets an image hashes it and writes it to a file: what no program can do without that checks and
+keeps values. Where the master and the peer share two cores, SHA-256 alone (6 ms an image) keeps it far from raw.
+
+All take turns, so that whatever else the machine does hits them alike. Both sides keep their files in memory where the
+system has a place for that (/dev/shm): gigabytes of images in a minute would measure the disk.
 """
 
 from __future__ import annotations
@@ -15,10 +19,9 @@ import hashlib
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +30,19 @@ import numpy.typing as npt
 import psutil
 
 from benchmarks._images import image
-from benchmarks._raw_peer import RAW, Wire
-from benchmarks._raw_peer import start as start_raw_peer
+from benchmarks._plain_client import PlainClient
+from benchmarks._raw_peer import KEEP, RAW, Wire
+from benchmarks._transport_peer import IMAGES, Bench, open_bench, start
 from comfy_orchestrator_nodes.agent import wire
 from comfy_orchestrator_nodes.backend import codecs
-from comfy_orchestrator_nodes.backend.blobs import AT_ONCE, PATH
+from comfy_orchestrator_nodes.backend.blobs import AT_ONCE
 from comfy_orchestrator_nodes.backend.codecs.blobs import encode_blob
-from comfy_orchestrator_nodes.domain import (
-    LOCAL_BACKEND_ID,
-    Backend,
-    Definition,
-    FileRef,
-    Job,
-    Output,
-    Parameter,
-    Value,
-)
-from comfy_orchestrator_nodes.orchestrator.jobs import Request, raise_failure
-from comfy_orchestrator_nodes.service import Service, Settings, open_service
+from comfy_orchestrator_nodes.domain import FileRef, Value
+from comfy_orchestrator_nodes.service import Service
 from comfy_orchestrator_nodes.store.sink import ArtifactWriter
 from tools.devtools.bench import Result
 from tools.devtools.instances import Farm
-from tools.devtools.paths import ROOT
 
-IMAGES = 32
 SIDE_PX = 1024
 IMAGE_BYTES = SIDE_PX * SIDE_PX * 3 * 4
 ROUNDS = 2
@@ -58,102 +50,55 @@ PASSING = 64
 KINDS = ("smooth", "noisy")
 
 _MEMORY = Path("/dev/shm")
-_LIMIT_BYTES = 4 << 30
-"""Of what the master stores: what was used longest ago goes first, as it would."""
+_WARM_BYTES = 3 * IMAGES * IMAGE_BYTES
+"""What a direction takes at most: the files of both sides, and the images."""
 
 Image = npt.NDArray[np.float32]
 
-NODES = """
-import sys, hashlib
-sys.path.insert(0, "{root}")
-from benchmarks._images import image
-import torch
 
-class Make:
-    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_IS_LIST = "benchmark", "run", ("IMAGE", "INT"), (True, False)
-    @classmethod
-    def INPUT_TYPES(cls):
-        whole = ("INT", {{"default": 0, "max": 1 << 40}})
-        return {{"required": {{"kind": ("STRING", {{}}), "seed": whole, "count": whole}}}}
-    def run(self, kind, seed, count):
-        return ([torch.from_numpy(image(kind, seed + n)) for n in range(count)], count)
+class Times:
+    """Seconds by name, the best of all rounds."""
 
-class Same:
-    CATEGORY, FUNCTION, RETURN_TYPES = "benchmark", "run", ("IMAGE",)
-    INPUT_IS_LIST, OUTPUT_IS_LIST = True, (True,)
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {{"required": {{"images": ("IMAGE",)}}}}
-    def run(self, images):
-        return ([image.clone() for image in images],)
+    def __init__(self) -> None:
+        self.best: dict[str, float] = {}
 
-class Take:
-    CATEGORY, FUNCTION, RETURN_TYPES = "benchmark", "run", ("INT", "STRING")
-    @classmethod
-    def INPUT_TYPES(cls):
-        images = {{f"i{{n}}": ("IMAGE",) for n in range({images})}}
-        return {{"required": {{"hashed": ("BOOLEAN", {{}})}}, "optional": images}}
-    def run(self, hashed, **images):
-        parts = [hashlib.sha256(t.contiguous().numpy()).hexdigest() for t in images.values()] if hashed else []
-        return (len(images), " ".join(parts))
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Time what happens inside, in memory that the system has at hand."""
+        _warm_up()
+        began = time.perf_counter()
+        yield
+        self.best[name] = min(self.best.get(name, np.inf), time.perf_counter() - began)
 
-NODE_CLASS_MAPPINGS = {{"BenchMake": Make, "BenchSame": Same, "BenchTake": Take}}
-"""
+    def ms_an_image(self, prefix: str) -> dict[str, float]:
+        """Return the figures in milliseconds."""
+        return {f"{prefix}_{name}_ms_an_image": 1000 * seconds / IMAGES for name, seconds in self.best.items()}
 
-
-@dataclass(frozen=True)
-class Bench:
-    """The master's service, the peer it uses, and what both know."""
-
-    service: Service
-    url: str
-    make: Definition
-    chain: Definition
-    take: Definition
-
-    async def run(self, definition: Definition, values: Mapping[str, Any], outputs: Sequence[str], **more: Any) -> Job:
-        """Run a job to its good end."""
-        request = Request(definition.id, values, outputs=tuple(outputs), use_cache=False, **more)
-        job = await (await self.service.orchestrator.submit(request)).done
-        raise_failure(job)
-        return job
-
-    async def forget(self, job: Job) -> None:
-        """Delete what a job made, on both sides: gigabytes would pile up."""
-        service = self.service
-        refs = [ref for value in job.outputs.values() for ref in value.files]
-        await asyncio.to_thread(service.artifacts.release, f"result of {job.id}")
-        await asyncio.to_thread(service.artifacts.clear)
-        (peer,) = [one for one in service.farm if one.backend.id != LOCAL_BACKEND_ID]
-        for attempt in await service.attempts.for_job(job.id):
-            await peer.client.blobs.release(attempt.id)
-        one = Wire(self.url)
-        for ref in refs:
-            await asyncio.to_thread(one.delete, f"{PATH}/{ref.sha256}", {"X-Orchestrator": "1"})
-        one.close()
-
-    async def moved(self, job: Job) -> tuple[int, int]:
-        """Return the bytes sent and fetched for a job."""
-        attempts = await self.service.attempts.for_job(job.id)
-        return sum(a.uploaded_bytes for a in attempts), sum(a.downloaded_bytes for a in attempts)
+    def over(self, floor: str, subject: str) -> float:
+        """Return a floor's time as a part of a subject's: 1 is as fast."""
+        return self.best[floor] / self.best[subject]
 
 
 async def run(farm: Farm) -> Result:
     """Measure everything against one peer."""
-    _install(farm)
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         return await _run(farm, Path(folder))
 
 
 async def _run(farm: Farm, folder: Path) -> Result:
-    arguments = ("--temp-directory", str(folder / "peer"))
-    peer = await asyncio.to_thread(start_raw_peer, farm, "transport-peer", *arguments)
-    async with _bench(peer.url, folder / "master") as bench:
+    peer = await asyncio.to_thread(start, farm, folder / "peer")
+    async with open_bench(peer.url, folder / "master") as bench:
         figures: dict[str, float] = {}
         ratios: dict[str, float] = {}
         for kind in KINDS:
-            await _downloads(bench, kind, figures, ratios)
-            await _uploads(bench, kind, figures, ratios)
+            for way, measure in (("down", _downloads), ("up", _uploads)):
+                times = await measure(bench, kind, folder)
+                prefix = f"{kind}_{way}"
+                figures |= times.ms_an_image(prefix)
+                for floor in ("png", "own_png"):
+                    ratios[f"{prefix}_{floor}_over_agent"] = times.over(floor, "agent")
+                for floor in ("raw", "least"):
+                    ratios[f"{prefix}_{floor}_over_transfer"] = times.over(floor, "transfer")
         figures["bytes_between_the_steps_of_a_chain"] = await _chained(bench)
         figures["bytes_for_a_value_sent_again"] = await _sent_again(bench)
         ratios["memory_growth_over_one_value"] = await _growth(bench)
@@ -163,71 +108,90 @@ async def _run(farm: Farm, folder: Path) -> Result:
 # --- from the peer
 
 
-async def _downloads(bench: Bench, kind: str, figures: dict[str, float], ratios: dict[str, float]) -> None:
-    times: dict[str, list[float]] = {}
+async def _downloads(bench: Bench, kind: str, folder: Path) -> Times:
+    times = Times()
     for number in range(ROUNDS):
         seed = number * 1000
         expected = [_image(kind, seed + n) for n in range(IMAGES)]
         values = {"kind": kind, "seed": seed, "count": IMAGES}
-        for name, native in (("png", False), ("agent", True)):
-            # Before it is timed, so that the peer has the images in its cache and only moves them.
-            await bench.run(bench.make, values, ["count"])
-            began = time.perf_counter()
-            job = await bench.run(bench.make, values, ["images"], native=native)
-            images = await asyncio.to_thread(_decoded, bench.service, job.outputs["images"])
-            times.setdefault(name, []).append(time.perf_counter() - began)
+        # Before it is timed, so that the peer has the images in its cache and only moves them.
+        await bench.run(bench.make, values, ["count"])
+        with times.timed("png"):
+            await asyncio.to_thread(_plainly, bench.url, lambda client: client.fetch(_node("BenchMake", values)))  # noqa: B023
+        for name, native in (("own_png", False), ("agent", True)):
+            with times.timed(name):
+                job = await bench.run(bench.make, values, ["images"], native=native)
+                images = await asyncio.to_thread(_decoded, bench.service, job.outputs["images"])
             if native and not _equal(images, expected):
                 raise RuntimeError("an image came back different")
             await bench.forget(job)
-        await _transfer_alone(bench, values, expected, times)
-    best = {name: min(taken) for name, taken in times.items()}
-    figures |= {f"{kind}_down_{name}_ms_an_image": 1000 * taken / IMAGES for name, taken in best.items()}
-    ratios[f"{kind}_down_png_over_agent"] = best["png"] / best["agent"]
-    ratios[f"{kind}_down_raw_over_transfer"] = best["raw"] / best["transfer"]
+        await _fetches(bench, values, expected, times, folder)
+    return times
 
 
-async def _transfer_alone(
-    bench: Bench, values: dict[str, Any], expected: list[Image], times: dict[str, list[float]]
-) -> None:
-    """Time what moves the images alone: they stay on the peer first, as blobs and in the bare route."""
+async def _fetches(bench: Bench, values: dict[str, Any], expected: list[Image], times: Times, folder: Path) -> None:
+    """Time what moves the images alone: they lie on the peer already, as blobs and in the bare route."""
     shifted = {**values, "seed": values["seed"] + 500}
     job = await bench.run(bench.make, shifted, ["images"], native=True, may_stay=("images",))
-    began = time.perf_counter()
-    here = await bench.service.orchestrator.obtain(job, ["images"])
-    await asyncio.to_thread(_decoded, bench.service, here.outputs["images"])
-    times.setdefault("transfer", []).append(time.perf_counter() - began)
+    with times.timed("transfer"):
+        here = await bench.service.orchestrator.obtain(job, ["images"])
     await bench.forget(here)
-    await asyncio.to_thread(_raw, bench.url, lambda wire, n: wire.put(f"{RAW}/{n}", _bytes(expected[n])))
-    into = [np.empty(IMAGE_BYTES, np.uint8) for _ in range(IMAGES)]
-    began = time.perf_counter()
-    await asyncio.to_thread(_raw, bench.url, lambda wire, n: wire.get(f"{RAW}/{n}", into[n]))
-    times.setdefault("raw", []).append(time.perf_counter() - began)
+    await asyncio.to_thread(_in_turns, bench.url, lambda wire, n: wire.put(f"{RAW}/{n}", _bytes(expected[n])), AT_ONCE)
+    with times.timed("raw"):
+        await asyncio.to_thread(_in_turns, bench.url, _fetch_raw, 1)
+    with times.timed("least"):
+        await asyncio.to_thread(_in_turns, bench.url, lambda wire, n: _fetch_kept(wire, n, folder), AT_ONCE)
+
+
+def _fetch_raw(wire: Wire, number: int) -> None:
+    wire.get(f"{RAW}/{number}", np.empty(IMAGE_BYTES, np.uint8))
+
+
+def _fetch_kept(wire: Wire, number: int, folder: Path) -> None:
+    digest, path = hashlib.sha256(), folder / f"least-{number}"
+    with path.open("wb", buffering=0) as file:
+        for part in wire.parts(f"{RAW}/{number}"):
+            digest.update(part)
+            file.write(part)
+    digest.hexdigest()
+    path.unlink()
 
 
 # --- to the peer
 
 
-async def _uploads(bench: Bench, kind: str, figures: dict[str, float], ratios: dict[str, float]) -> None:
-    times: dict[str, list[float]] = {}
+async def _uploads(bench: Bench, kind: str, _folder: Path) -> Times:
+    times = Times()
     for number in range(ROUNDS):
         images = [_image(kind, 100_000 + number * 1000 + n) for n in range(IMAGES)]
-        for name, store in (("png", _as_png), ("agent", _as_blob)):
-            began = time.perf_counter()
-            stored = await _stored(bench, images, store)
-            await bench.run(bench.take, {f"i{n}": value for n, value in enumerate(stored)}, ["count"])
-            times.setdefault(name, []).append(time.perf_counter() - began)
+        with times.timed("png"):
+            take = _node("BenchTake", {"hashed": False})
+            await asyncio.to_thread(_plainly, bench.url, lambda client: client.send(images, take))  # noqa: B023
+        for name, store in (("own_png", _as_png), ("agent", _as_blob)):
+            with times.timed(name):
+                stored = await _stored(bench, images, store)
+                await bench.run(bench.take, {f"i{n}": value for n, value in enumerate(stored)}, ["count"])
         hashed = await bench.run(bench.take, {f"i{n}": v for n, v in enumerate(stored)} | {"hashed": True}, ["hashes"])
         if hashed.outputs["hashes"].data.split() != [_hash(image) for image in images]:
             raise RuntimeError("an image arrived different")
-        began = time.perf_counter()
-        await asyncio.to_thread(_raw, bench.url, lambda wire, n: wire.put(f"{RAW}/{n}", _bytes(images[n])))  # noqa: B023
-        times.setdefault("raw", []).append(time.perf_counter() - began)
+        await _sends(bench, kind, number, times)
         bench.service.artifacts.release("benchmark")
         bench.service.artifacts.clear()
-    best = {name: min(taken) for name, taken in times.items()}
-    figures |= {f"{kind}_up_{name}_ms_an_image": 1000 * taken / IMAGES for name, taken in best.items()}
-    ratios[f"{kind}_up_png_over_agent"] = best["png"] / best["agent"]
-    ratios[f"{kind}_up_raw_over_agent"] = best["raw"] / best["agent"]
+    return times
+
+
+async def _sends(bench: Bench, kind: str, number: int, times: Times) -> None:
+    """Time what moves other images alone: they are stored here already, and nothing takes them there."""
+    images = [_image(kind, 200_000 + number * 1000 + n) for n in range(IMAGES)]
+    refs = [value.files[0] for value in await _stored(bench, images, _as_blob)]
+    with times.timed("transfer"):
+        await bench.send(refs)
+    with times.timed("raw"):
+        await asyncio.to_thread(_in_turns, bench.url, lambda wire, n: wire.put(f"{RAW}/{n}", _bytes(images[n])), 1)
+    with times.timed("least"):
+        await asyncio.to_thread(
+            _in_turns, bench.url, lambda wire, n: wire.put(f"{RAW}/{n}{KEEP}", _bytes(images[n])), AT_ONCE
+        )
 
 
 async def _stored(bench: Bench, images: list[Image], store: Callable[[Service, Image], Value]) -> list[Value]:
@@ -346,11 +310,28 @@ def _decoded_one(service: Service, ref: FileRef) -> Image:
         return decoded
 
 
-def _raw(url: str, work: Callable[[Wire, int], None]) -> None:
-    """Move every image over the bare route, as many at once as blobs move."""
-    wires = [Wire(url) for _ in range(AT_ONCE)]
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        lanes = [threads.submit(_lane, wires[k], range(k, IMAGES, AT_ONCE), work) for k in range(AT_ONCE)]
+def _plainly(url: str, work: Callable[[PlainClient], object]) -> None:
+    client = PlainClient(url)
+    try:
+        work(client)
+    finally:
+        client.close()
+
+
+def _node(class_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def _warm_up() -> None:
+    """See that the system has memory at hand: a virtual machine gives freed memory back, and gets it anew slowly."""
+    np.empty(_WARM_BYTES, np.uint8)[::4096] = 0
+
+
+def _in_turns(url: str, work: Callable[[Wire, int], None], at_once: int) -> None:
+    """Move every image over the bare route, so many at once, each on a connection of its own."""
+    wires = [Wire(url) for _ in range(at_once)]
+    with ThreadPoolExecutor(at_once) as threads:
+        lanes = [threads.submit(_lane, wires[k], range(k, IMAGES, at_once), work) for k in range(at_once)]
         for lane in lanes:
             lane.result()
     for one in wires:
@@ -360,59 +341,3 @@ def _raw(url: str, work: Callable[[Wire, int], None]) -> None:
 def _lane(wire: Wire, numbers: range, work: Callable[[Wire, int], None]) -> None:
     for number in numbers:
         work(wire, number)
-
-
-def _install(farm: Farm) -> None:
-    folder = farm.directory / "transport-peer" / "custom_nodes" / "transport-nodes"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "__init__.py").write_text(NODES.format(root=ROOT.as_posix(), images=IMAGES), encoding="utf-8")
-
-
-@asynccontextmanager
-async def _bench(url: str, folder: Path) -> AsyncIterator[Bench]:
-    nowhere = Backend(LOCAL_BACKEND_ID, "This server", "http://127.0.0.1:9", enabled=False)
-    settings = Settings(artifact_limit_bytes=_LIMIT_BYTES)
-    async with open_service(folder, nowhere, lambda _: None, clock=time.time, settings=settings) as service:
-        state = await service.registry.add(Backend("", "peer", url))
-        peer = service.registry.peer(state.backend.id)
-        while not peer.has_agent:  # noqa: ASYNC110 - outside what is timed
-            await asyncio.sleep(0.02)
-        yield Bench(service, url, *[await service.library.create(draft) for draft in _definitions()])
-
-
-def _definitions() -> tuple[Definition, Definition, Definition]:
-    def given(name: str) -> dict[str, Any]:
-        return {"class_type": "OrchestratorWorkflowInput", "inputs": {"name": name, "type": "IMAGE"}}
-
-    make = Definition(
-        "",
-        0,
-        "make",
-        {"m": {"class_type": "BenchMake", "inputs": {"kind": "noisy", "seed": 0, "count": 1}}},
-        tuple(
-            Parameter(name, type_, "m", name) for name, type_ in (("kind", "STRING"), ("seed", "INT"), ("count", "INT"))
-        ),
-        (Output("images", "IMAGE", "m", 0), Output("count", "INT", "m", 1)),
-    )
-    chain = Definition(
-        "",
-        0,
-        "chain",
-        {"i": given("image"), "s": {"class_type": "BenchSame", "inputs": {"images": ["i", 0]}}},
-        (Parameter("image", "IMAGE", "i", "value", required=True),),
-        (Output("image", "IMAGE", "s", 0),),
-    )
-    names = [f"i{n}" for n in range(IMAGES)]
-    links = {name: [name, 0] for name in names}
-    take = Definition(
-        "",
-        0,
-        "take",
-        {
-            "t": {"class_type": "BenchTake", "inputs": {"hashed": False, **links}},
-            **{name: given(name) for name in names},
-        },
-        (Parameter("hashed", "BOOLEAN", "t", "hashed"), *(Parameter(n, "IMAGE", n, "value") for n in names)),
-        (Output("count", "INT", "t", 0), Output("hashes", "STRING", "t", 1)),
-    )
-    return make, chain, take

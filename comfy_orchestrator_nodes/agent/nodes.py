@@ -113,7 +113,7 @@ def build(values: Values) -> dict[str, type]:
         ) -> dict[str, dict[str, list[Handle]]]:
             """Store each item; the same value twice is stored once."""
             owner = attempt_id[0] if attempt_id else ""
-            return {"ui": {UI_KEY: [values.write(item, type[0], owner) for item in value]}}
+            return {"ui": {UI_KEY: values.write_all(value, type[0], owner)}}
 
     return {VALUE_IN: ValueIn, VALUE_OUT: ValueOut}
 

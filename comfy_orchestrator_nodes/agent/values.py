@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from . import files
@@ -18,6 +20,11 @@ FORMS = (VALUE, FILE)
 LEASE_S = 3600.0
 INLINE_BYTES = 2048
 """Values up to this size are told in their handle as well, so that a number costs no request of its own."""
+
+_AT_ONCE = 4
+"""How many items of a list are stored at the same time."""
+_SMALL_BYTES = 256 << 20
+"""Larger items are stored one after another: of what lies on a GPU, each takes memory for a copy."""
 
 Handle = dict[str, Any]
 
@@ -71,6 +78,14 @@ class Values:
             handle["inline"] = _base64(encoded)
         return handle
 
+    def write_all(self, items: Sequence[Any], type_: str, owner: str) -> list[Handle]:
+        """Store the items of a list and return their handles in order; see ``write``."""
+        write = partial(self.write, type_=type_, owner=owner)
+        if len(items) < 2 or any(_size_bytes(item) > _SMALL_BYTES for item in items):
+            return [write(item) for item in items]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(items)), "agent-values") as threads:
+            return list(threads.map(write, items))
+
     def _write_file(self, value: Any, type_: str, owner: str) -> Handle:
         with files.opened(value, self._store.scratch()) as (file, own):
             size_bytes = file.seek(0, 2)
@@ -116,6 +131,14 @@ def summary(value: Any) -> str:
     if isinstance(value, (str, int, float)):
         return f"{type(value).__name__} {str(value)[:60]}"
     return type(value).__name__
+
+
+def _size_bytes(value: Any, depth: int = 2) -> int:
+    """Return how much memory the tensors of a value take, as far as that is told without a walk through all of it."""
+    if is_tensor(value):
+        return int(value.numel() * value.element_size())
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return sum(_size_bytes(part, depth - 1) for part in parts) if depth else 0
 
 
 def _base64(encoded: Encoded) -> str:

@@ -69,6 +69,21 @@ def test_the_same_value_twice_is_one_blob(values: Values, store: BlobStore) -> N
     assert store.usage().count == 1
 
 
+def test_the_items_of_a_list_are_told_in_its_order(values: Values, store: BlobStore) -> None:
+    items = [np.full(400_000 - 50_000 * n, n, np.float32) for n in range(7)]
+    handles = values.write_all(items, "IMAGE", "attempt")
+    for item, handle in zip(items, handles, strict=True):
+        assert (values.read(handle["sha256"], "IMAGE", "value") == item).all()
+    assert store.usage().leased_bytes == sum(handle["size_bytes"] for handle in handles)
+
+
+def test_an_item_that_cannot_travel_fails_the_list_and_leaves_no_half_file(values: Values, store: BlobStore) -> None:
+    items = [np.zeros(1 << 20, np.uint8), object(), np.ones(1 << 20, np.uint8)]
+    with pytest.raises(UnsupportedValue):
+        values.write_all(items, "ANY", "attempt")
+    assert not list(store.root.glob("*.part"))
+
+
 @pytest.mark.parametrize(
     ("head", "media_type"),
     [
