@@ -45,8 +45,12 @@ _FAILURES = 3
 class BlobSink(Protocol):
     """Takes a blob, in a thread."""
 
-    def write(self, data: memoryview, /) -> object:
-        """Take the next part, which is overwritten after this returns."""
+    def append(self, data: memoryview, /) -> object:
+        """Take the next part, which is overwritten once the next call, or ``settle``, has returned."""
+        ...
+
+    def settle(self) -> None:
+        """Return when no part is read any more."""
         ...
 
     def finish(self) -> None:
@@ -59,11 +63,11 @@ class _Taking:
 
     def __init__(self, sink: BlobSink) -> None:
         self._sink = sink
-        self.finish = sink.finish
+        self.settle, self.finish = sink.settle, sink.finish
         self.done = 0
 
-    def write(self, data: memoryview) -> None:
-        self._sink.write(data)
+    def append(self, data: memoryview) -> None:
+        self._sink.append(data)
         self.done += len(data)
 
 
@@ -178,7 +182,11 @@ class Blobs:
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
         if self._packs:
             wanted[_ACCEPT_HEADER] = wire.PACKING
-        pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, taking.write)
+        try:
+            pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, taking.append)
+        finally:
+            # The pipe's memory is for the next one.
+            taking.settle()
         taking.finish()
 
     def _length(self, response: http_client.HTTPResponse, ref: FileRef, offset: int) -> int:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from http import client as http_client
+from itertools import cycle
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -38,7 +39,7 @@ class Pipe:
         parts = urlsplit(http.base_url)
         self._prefix = parts.path.rstrip("/")
         self._connection = _connection(http, parts.scheme, parts.hostname or "", parts.port, tls)
-        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._buffers = [memoryview(bytearray(_BUFFER_BYTES)) for _ in range(2)]
         self._socket: socket.socket | None = None
         """Of its own, because http.client lets go of it once a response says that it will be closed."""
         self._response: http_client.HTTPResponse | None = None
@@ -58,7 +59,7 @@ class Pipe:
             path: below the backend's base URL.
             headers: beside the backend's own.
             expected: returns how many bytes the body must have, or raises what the response amounts to.
-            write: takes parts that are overwritten after it returns.
+            write: takes parts that are overwritten after its next call has returned.
 
         Raises:
             BackendError: see the class; ``ConnectionLost`` where it broke off.
@@ -69,14 +70,16 @@ class Pipe:
             if response.getheader(ENCODING_HEADER) is not None:
                 self._unpack(response, total, write, moved)
                 left = 0
-            while left:
-                got = response.readinto(self._buffer[: min(left, _BUFFER_BYTES)])
+            for buffer in cycle(self._buffers):
+                if not left:
+                    break
+                got = response.readinto(buffer[: min(left, _BUFFER_BYTES)])
                 if not got:
                     raise ConnectionLost(self._http.name, f"a value broke off {left} bytes before its end.")
                 left -= got
                 moved.size_bytes += got
-                write(self._buffer[:got])
-            if response.readinto(self._buffer[:1]):
+                write(buffer[:got])
+            if response.read(1):
                 raise ProtocolViolation(self._http.name, "it sent more than the value that was asked for.")
         return total
 
@@ -91,11 +94,11 @@ class Pipe:
             raise ProtocolViolation(self._http.name, "it sent a value packed in a way that was not asked for.")
         unpacker = wire.Unpacker(self._zstd, total)
         while not unpacker.complete:
-            got = response.readinto(self._buffer)
+            got = response.readinto(self._buffers[0])
             if not got:
                 raise ConnectionLost(self._http.name, "a packed value broke off before its end.")
             moved.size_bytes += got
-            for block in unpacker.feed(self._buffer[:got]):
+            for block in unpacker.feed(self._buffers[0][:got]):
                 write(memoryview(block))
 
     def put(self, path: str, headers: Mapping[str, str], source: Path, offset: int, size: int) -> tuple[int, bytes]:

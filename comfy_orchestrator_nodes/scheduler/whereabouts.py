@@ -236,8 +236,12 @@ class _Arrival:
         if self._writer is not None:
             self._writer.close()
 
-    def write(self, data: memoryview) -> None:
-        self._opened().write(data)
+    def append(self, data: memoryview) -> None:
+        self._opened().append(data)
+
+    def settle(self) -> None:
+        if self._writer is not None:
+            self._writer.settle()
 
     def finish(self) -> None:
         self._opened().publish(self._ref.sha256)

@@ -8,6 +8,7 @@ import io
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,15 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Disk full, quota used up, and the limit on a file's size; Windows' ERROR_DISK_FULL arrives as ENOSPC."""
 
 _CHUNK_BYTES = 1 << 20
+_LARGE_BYTES = 256 << 10
+"""From here on a second thread pays: hashing takes longer than writing, and neither holds Python's lock."""
 
 
 class ArtifactWriter(io.RawIOBase):
     """A binary, writable, seekable file. ``publish`` stores it under its hash; closing it without that deletes it.
 
-    Written from beginning to end, as transfers and most encoders do, the bytes are hashed in passing; an encoder that
-    goes back costs one more reading at the end. One thread at a time.
+    Written from beginning to end, as transfers and most encoders do, the bytes are hashed in passing, large parts in a
+    thread beside; an encoder that goes back costs one more reading at the end. One thread at a time.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class ArtifactWriter(io.RawIOBase):
         self._make_room = make_room
         self._store = store
         self._hash: hashlib._Hash | None = hashlib.sha256()
+        self._thread: ThreadPoolExecutor | None = None
+        self._hashing: Future[None] | None = None
         self._position = 0
         self.size_bytes = 0
         self._descriptor = -1
@@ -70,17 +75,38 @@ class ArtifactWriter(io.RawIOBase):
             StoreFull: the disk is full and nothing could be evicted.
             StoreError: the write failed for another reason.
         """
+        try:
+            return self.append(data)
+        finally:
+            self.settle()
+
+    def append(self, data: ReadableBuffer, /) -> int:
+        """As ``write``, but ``data`` may still be read until the next call, or ``settle``, has returned.
+
+        Whoever receives the next part in other memory meanwhile does not wait for the hash.
+        """
         view = memoryview(data).cast("B")
+        self.settle()
         if self._position != self.size_bytes:
             self._hash = None
         if self._hash is not None:
-            self._hash.update(view)
+            self._begin_hashing(self._hash, view)
         written = 0
-        while written < len(view):
-            written += self._write_some(view[written:])
+        try:
+            while written < len(view):
+                written += self._write_some(view[written:])
+        except BaseException:
+            self.settle()
+            raise
         self._position += written
         self.size_bytes = max(self.size_bytes, self._position)
         return written
+
+    def settle(self) -> None:
+        """Return when nothing that was appended is read any more."""
+        hashing, self._hashing = self._hashing, None
+        if hashing is not None:
+            hashing.result()
 
     def publish(self, expected_sha256: str | None = None) -> FileRef:
         """Close the file, move it to its place and return the reference to it.
@@ -94,6 +120,7 @@ class ArtifactWriter(io.RawIOBase):
             StoreError: it could not be moved. It is deleted.
         """
         self._refuse_closed()
+        self.settle()
         sha256 = self._hash.hexdigest() if self._hash is not None else hash_file(self._path)
         self._close_descriptor()
         if expected_sha256 is not None and sha256 != expected_sha256:
@@ -113,6 +140,9 @@ class ArtifactWriter(io.RawIOBase):
         if self.closed:
             return
         super().close()
+        self.settle()
+        if self._thread is not None:
+            self._thread.shutdown()
         if self._descriptor >= 0 or hasattr(self, "_path"):
             self._close_descriptor()
             self._path.unlink(missing_ok=True)
@@ -134,6 +164,14 @@ class ArtifactWriter(io.RawIOBase):
     def tell(self) -> int:
         """Return where the next write goes."""
         return self._position
+
+    def _begin_hashing(self, digest: hashlib._Hash, view: memoryview) -> None:
+        if len(view) < _LARGE_BYTES:
+            digest.update(view)
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="orchestrator-hash")
+        self._hashing = self._thread.submit(digest.update, view)
 
     def _write_some(self, view: memoryview) -> int:
         self._refuse_closed()

@@ -47,12 +47,20 @@ QUICK = Timeouts(connect_s=2.0, control_s=2.0, idle_s=1.0)
 
 
 class Sink:
+    """Reads each part as late as it may."""
+
     def __init__(self) -> None:
         self.data = bytearray()
         self.finished = 0
+        self._part = memoryview(b"")
 
-    def write(self, data: memoryview) -> None:
-        self.data += data
+    def append(self, data: memoryview) -> None:
+        self.settle()
+        self._part = data
+
+    def settle(self) -> None:
+        self.data += self._part
+        self._part = memoryview(b"")
 
     def finish(self) -> None:
         self.finished += 1
@@ -132,7 +140,7 @@ async def test_what_the_taker_raises_comes_through(agent: AgentServer) -> None:
     agent.keep(DATA)
 
     class Full(Sink):
-        def write(self, data: memoryview) -> None:
+        def append(self, data: memoryview) -> None:
             raise StoreFull("no room")
 
     async with client_of(agent.url) as client:

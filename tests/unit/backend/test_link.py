@@ -120,8 +120,11 @@ class Taken:
     def __init__(self) -> None:
         self.parts: list[bytes] = []
 
-    def write(self, part: memoryview) -> None:
+    def append(self, part: memoryview) -> None:
         self.parts.append(bytes(part))
+
+    def settle(self) -> None:
+        pass
 
     def finish(self) -> None:
         pass

@@ -54,6 +54,24 @@ def test_a_file_is_named_by_the_hash_of_its_content(artifacts: ArtifactStore) ->
     assert artifacts.find(ref.sha256) == 11
 
 
+def test_large_parts_are_hashed_while_the_next_one_is_received(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(tmp_path / "large", limit_bytes=100 << 20, clock=Clock())
+    memory = [bytearray(1 << 20), bytearray(1 << 20)]
+    content = b""
+    with artifacts.writer("image/png") as writer:
+        for number in range(9):
+            part = memory[number % 2]
+            part[:] = bytes([number]) * len(part)
+            content += part
+            writer.append(memoryview(part))
+        writer.settle()
+        memory[0][:] = bytes(len(memory[0]))
+        writer.write(b"a small one")
+        ref = writer.publish()
+    assert ref.sha256 == hashlib.sha256(content + b"a small one").hexdigest()
+    assert artifacts.path(ref).read_bytes() == content + b"a small one"
+
+
 def test_what_is_not_published_leaves_nothing(artifacts: ArtifactStore) -> None:
     def break_off() -> None:
         with artifacts.writer("image/png") as writer:
