@@ -158,6 +158,7 @@ class Occupancy:
             foreign_queue=foreign,
             warm=frozenset() if foreign else self._warm.get(backend_id, frozenset()),
             vram_bytes=self._vram(backend_id),
+            bandwidth_bytes_per_s=peer.client.blobs.link.rate,
             gpu=gpus[0].name if gpus else "",
             busy_orchestrating=peer.orchestrating,
             last_resort=backend_id == LOCAL_BACKEND_ID,

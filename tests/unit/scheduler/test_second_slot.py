@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from comfy_orchestrator_nodes.api.explanation_schemas import ExplanationView
 from comfy_orchestrator_nodes.domain import Definition, JobStatus, Value
 from comfy_orchestrator_nodes.orchestrator.jobs import Ticket
 from comfy_orchestrator_nodes.scheduler.updates import JobChanged
@@ -94,6 +95,18 @@ async def test_a_job_that_has_nothing_to_send_waits_with_the_master(
     go.set()
     for ticket in (first, idle, large):
         assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
+
+
+async def test_over_a_link_that_was_measured_fast_a_transfer_is_expected_to_be_short(
+    master: Master, fake: FakeComfy, definition: Definition
+) -> None:
+    (peer,) = [peer for peer in master.service.farm if peer.backend.name == "one"]
+    peer.client.blobs.link.rate = 1e9
+    job = await master.submit(definition, values={"image": await large_image(master)})
+    await master.end(job)
+    told = ExplanationView.of(job.job_id, None, await master.service.events.for_job(job.job_id))
+    [transfer_s] = [one.transfer_s for one in told.placements[0].candidates if one.backend == "one"]
+    assert 0 < transfer_s < 0.1
 
 
 async def test_no_third_job_is_sent(master: Master, fake: FakeComfy, definition: Definition) -> None:
