@@ -22,7 +22,7 @@ from comfy_orchestrator_nodes.api.telemetry_schemas import SamplesView
 from comfy_orchestrator_nodes.metrics import DEVICE, METRICS, Metric
 from comfy_orchestrator_nodes.store.samples.blocks import Key, number_of
 from comfy_orchestrator_nodes.store.samples.encoding import encode
-from comfy_orchestrator_nodes.store.samples.levels import COARSE, DAY_S, LEVELS, MIDDLE, RAW, Level
+from comfy_orchestrator_nodes.store.samples.levels import COARSE, COARSEST, DAY_S, LEVELS, MIDDLE, RAW, Level
 from comfy_orchestrator_nodes.store.samples.repository import HOST_DEVICE, Question, SampleStore
 from tools.devtools.bench import Result
 from tools.devtools.instances import Farm
@@ -44,6 +44,9 @@ async def run(farm: Farm) -> Result:
         questions = {
             "week_of_50_one_metric": week(now, ("gpu_busy_ratio",)),
             "week_of_50_three_metrics": week(now, ("gpu_busy_ratio", "vram_used_bytes", "power_w")),
+            "week_of_50_three_metrics_by_10_min": week(
+                now, ("gpu_busy_ratio", "vram_used_bytes", "power_w"), step_s=600
+            ),
             "week_of_50_with_min_max": week(now, ("gpu_busy_ratio",), ("avg", "min", "max")),
             "hour_of_50_one_metric": hour(now, ("gpu_busy_ratio",)),
             "month_of_one_all_metrics": Question(("backend-7",), tuple(METRICS), now - 30 * DAY_S, now),
@@ -104,13 +107,18 @@ def course(metric: Metric, level: Level, random: np.random.Generator) -> NDArray
 def fill(path: Path, now: float) -> tuple[int, dict[str, float]]:
     """Write a month of minutes, a day of ten seconds, an hour of seconds; return how many blocks, and their bytes."""
     random = np.random.default_rng(7)
-    spans = ((RAW, 2 * 3600, "seconds"), (MIDDLE, 26 * 3600, "ten_seconds"), (COARSE, DAYS * DAY_S, "minutes"))
+    spans = (
+        (RAW, 2 * 3600, "seconds"),
+        (MIDDLE, 26 * 3600, "ten_seconds"),
+        (COARSE, DAYS * DAY_S, "minutes"),
+        (COARSEST, DAYS * DAY_S, "ten_minutes"),
+    )
     taken = dict.fromkeys((name for *_, name in spans), 0.0)
     count = 0
     made = {(m.name, level): courses(m, level, random) for m in METRICS.values() for level in LEVELS}
     connection = sqlite3.connect(path, isolation_level=None)
     for level, span, name in spans:
-        for start in range(level.block_of(now - span), level.block_of(now) - (level is RAW), level.block_s):
+        for start in range(level.block_of(now - span), _end_of(level, now), level.block_s):
             connection.execute("BEGIN")
             for key, metrics in keys():
                 for metric in metrics:
@@ -122,6 +130,11 @@ def fill(path: Path, now: float) -> tuple[int, dict[str, float]]:
             connection.execute("COMMIT")
     connection.close()
     return count, taken
+
+
+def _end_of(level: Level, now: float) -> int:
+    # The week that is not over has been written every hour; the others' last blocks are still in memory.
+    return level.block_of(now) + (level is COARSEST) - (level is RAW)
 
 
 async def measure_writing(store: SampleStore, now: float) -> tuple[float, float]:
@@ -140,9 +153,11 @@ async def measure_writing(store: SampleStore, now: float) -> tuple[float, float]
     return statistics.median(adds), time.perf_counter() - started
 
 
-def week(now: float, metrics: tuple[str, ...], stats: tuple[str, ...] = ("avg",)) -> Question:
+def week(
+    now: float, metrics: tuple[str, ...], stats: tuple[str, ...] = ("avg",), step_s: int | None = None
+) -> Question:
     """Return the question for a week of all backends."""
-    return Question(tuple(f"backend-{n}" for n in range(BACKENDS)), metrics, now - 7 * DAY_S, now, None, stats)
+    return Question(tuple(f"backend-{n}" for n in range(BACKENDS)), metrics, now - 7 * DAY_S, now, step_s, stats)
 
 
 def hour(now: float, metrics: tuple[str, ...]) -> Question:

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics import METRICS
-from .database import used_bytes
 from .encoding import Floats, UnreadableBlockError, decode, encode
-from .levels import COARSE, LATE_S, MIDDLE, RAW, Level
+from .levels import COARSE, COARSEST, LATE_S, MIDDLE, RAW, Level
 from .window import summarised
 
 log = logging.getLogger(__name__)
@@ -24,6 +23,7 @@ log = logging.getLogger(__name__)
 Key = tuple[str, str]
 """Backend, device."""
 
+PAGE_BYTES = 4096
 PRUNED_AT_ONCE = 20_000
 """Rows, so that no transaction takes long."""
 
@@ -70,27 +70,53 @@ def save_raw(connection: sqlite3.Connection, unsaved: Iterable[Unsaved], names: 
 
 
 def close_hour(connection: sqlite3.Connection, hour: Unsaved) -> None:
-    """Store an hour that is complete: as it is, and minute by minute in the block of its day."""
+    """Store an hour that is complete: as it is, by minutes in the block of its day, and by ten in its week's."""
     for row, metric in enumerate(hour.metrics[: hour.values.shape[1]]):
         columns = hour.values[:, row].astype(np.float64)
         if np.isnan(columns[0]).all():
             continue
         series, quantum = number_of(connection, hour.key, metric), METRICS[metric].quantum
         connection.execute(_UPSERT, (series, MIDDLE.number, hour.start, encode(columns, quantum)))
-        _into_day(connection, series, hour.start, columns, quantum)
+        for level in (COARSE, COARSEST):
+            rolled = coarser(columns, level.bucket_s // MIDDLE.bucket_s)
+            _merge(connection, series, level, hour.start, rolled, quantum)
 
 
-def _into_day(connection: sqlite3.Connection, series: int, hour: int, columns: Floats, quantum: float) -> None:
-    day = COARSE.block_of(hour)
+def roll_up_days(connection: sqlite3.Connection) -> None:
+    """Make the ten minutes of all the days of minutes: for a file from before there were any."""
+    for series, metric in connection.execute("SELECT number, metric FROM series").fetchall():
+        if metric not in METRICS:
+            continue
+        quantum = METRICS[metric].quantum
+        weeks: dict[int, Floats] = {}
+        days = connection.execute(
+            "SELECT start, data FROM block WHERE series = ? AND level = ?", (series, COARSE.number)
+        )
+        for day, data in days:
+            minutes = _decoded(series, data, COARSE, quantum)
+            if minutes is None:
+                continue
+            week = COARSEST.block_of(day)
+            target = weeks.setdefault(week, np.full((3, COARSEST.buckets), np.nan))
+            put(target, week, coarser(minutes, COARSEST.bucket_s // COARSE.bucket_s), day, COARSEST.bucket_s)
+        connection.executemany(
+            _UPSERT, [(series, COARSEST.number, week, encode(found, quantum)) for week, found in weeks.items()]
+        )
+
+
+def _merge(
+    connection: sqlite3.Connection, series: int, level: Level, start: int, columns: Floats, quantum: float
+) -> None:
+    """Write the buckets of an hour into the block of their level that they belong to."""
+    block = level.block_of(start)
     row = connection.execute(
-        "SELECT data FROM block WHERE series = ? AND level = ? AND start = ?", (series, COARSE.number, day)
+        "SELECT data FROM block WHERE series = ? AND level = ? AND start = ?", (series, level.number, block)
     ).fetchone()
-    known = _decoded(series, row[0], COARSE, quantum) if row is not None else None
-    minutes = np.full((3, COARSE.buckets), np.nan) if known is None else known
-    first = (hour - day) // COARSE.bucket_s
-    coarse = coarser(columns, COARSE.bucket_s // MIDDLE.bucket_s)
-    minutes[:, first : first + coarse.shape[1]] = coarse
-    connection.execute(_UPSERT, (series, COARSE.number, day, encode(minutes, quantum)))
+    known = _decoded(series, row[0], level, quantum) if row is not None else None
+    merged = np.full((3, level.buckets), np.nan) if known is None else known
+    first = (start - block) // level.bucket_s
+    merged[:, first : first + columns.shape[1]] = columns
+    connection.execute(_UPSERT, (series, level.number, block, encode(merged, quantum)))
 
 
 def coarser(columns: NDArray[np.floating], bucket: int) -> Floats:
@@ -158,21 +184,24 @@ def prune(connection: sqlite3.Connection, now: float, closed_until: int, limit_b
         (RAW, min(now - RAW.keep_s - 2 * LATE_S, closed_until)),
         (MIDDLE, now - MIDDLE.keep_s - 2 * MIDDLE.block_s),
         (COARSE, now - COARSE.keep_s - COARSE.block_s),
+        (COARSEST, now - COARSEST.keep_s - COARSEST.block_s),
     )
     deleted = max(_delete(connection, level, before) for level, before in limits)
     if deleted == PRUNED_AT_ONCE:
         return True
     if used_bytes(connection) > limit_bytes:
-        return _delete_oldest_day(connection, limit_bytes)
+        return _delete_oldest(connection, limit_bytes)
     return False
 
 
-def _delete_oldest_day(connection: sqlite3.Connection, limit_bytes: int) -> bool:
-    oldest = connection.execute("SELECT min(start) FROM block WHERE level = ?", (COARSE.number,)).fetchone()[0]
-    if oldest is None:
-        return False
-    log.warning("The history of telemetry is at its limit of %d MB: its oldest day is deleted", limit_bytes >> 20)
-    return _delete(connection, COARSE, oldest + 1) > 0
+def _delete_oldest(connection: sqlite3.Connection, limit_bytes: int) -> bool:
+    """Delete the minutes of the oldest day, whose ten minutes stay; once there are no minutes, the oldest week."""
+    for level, what in ((COARSE, "the minutes of its oldest day are"), (COARSEST, "its oldest week is")):
+        oldest = connection.execute("SELECT min(start) FROM block WHERE level = ?", (level.number,)).fetchone()[0]
+        if oldest is not None:
+            log.warning("The history of telemetry is at its limit of %d MB: %s deleted", limit_bytes >> 20, what)
+            return _delete(connection, level, oldest + 1) > 0
+    return False
 
 
 def forget(connection: sqlite3.Connection, backend_id: str) -> None:
@@ -182,6 +211,12 @@ def forget(connection: sqlite3.Connection, backend_id: str) -> None:
     )
     connection.execute("DELETE FROM series WHERE backend_id = ?", (backend_id,))
     connection.execute("DELETE FROM device WHERE backend_id = ?", (backend_id,))
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how large the file is without its free pages."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    return int(pages - connection.execute("PRAGMA freelist_count").fetchone()[0]) * PAGE_BYTES
 
 
 def _delete(connection: sqlite3.Connection, level: Level, before: float) -> int:

@@ -10,14 +10,15 @@ from pathlib import Path
 from ...errors import StoreDamaged
 from ..connection import ConnectionThread
 from ..database import BUSY_TIMEOUT_S, Database, make_private_file, set_aside, translated_errors
+from .blocks import roll_up_days
 
 log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x434F7473
 """``COts``."""
-VERSION = 1
+VERSION = 2
+"""1 had no ten minutes; it is upgraded. Any other is begun anew."""
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
-PAGE_BYTES = 4096
 
 
 async def open_database(path: Path, *, clock: Callable[[], float]) -> Database:
@@ -65,6 +66,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript("BEGIN IMMEDIATE;\n" + SCHEMA_FILE.read_text("utf-8") + "\nCOMMIT;")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
+    elif (application_id, version) == (APPLICATION_ID, 1):
+        _upgrade(connection, path)
     elif (application_id, version) != (APPLICATION_ID, VERSION):
         raise StoreDamaged(f"{path} is a database of another version or program.", path=str(path))
     connection.execute("PRAGMA journal_mode = WAL")
@@ -74,14 +77,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("SELECT until FROM closed").fetchone()
 
 
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    log.info("The history of telemetry in %s is brought up to date: this may take some seconds, once", path.name)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        roll_up_days(connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
 def _reading(path: Path) -> sqlite3.Connection:
     with translated_errors(path):
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         connection.execute("PRAGMA query_only = ON")
         return connection
-
-
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """Return how large the file is without its free pages."""
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    return int(pages - connection.execute("PRAGMA freelist_count").fetchone()[0]) * PAGE_BYTES

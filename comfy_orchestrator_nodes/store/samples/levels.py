@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+MINUTE_S, HOUR_S, DAY_S, WEEK_S = 60, 3600, 86_400, 7 * 86_400
 
 LATE_S = 360
 """How late a sample may come: an agent keeps five minutes for a master that was away."""
@@ -33,7 +33,9 @@ class Level:
 RAW = Level(0, 1, 5 * MINUTE_S, HOUR_S)
 MIDDLE = Level(1, 10, HOUR_S, DAY_S)
 COARSE = Level(2, MINUTE_S, DAY_S, 31 * DAY_S)
-LEVELS = (RAW, MIDDLE, COARSE)
+COARSEST = Level(3, 10 * MINUTE_S, WEEK_S, 31 * DAY_S)
+"""What charts of days are made from: a week of it is two blocks where a week of minutes is eight larger ones."""
+LEVELS = (RAW, MIDDLE, COARSE, COARSEST)
 
 POINTS = 360
 """About how many points are answered where nobody asked for a step."""
@@ -64,7 +66,7 @@ def choose_grid(start: float, end: float, step_s: int | None, now: float) -> Gri
     """
     wanted = step_s or _nice_step((end - start) / POINTS)
     level = next(
-        (level for level in reversed(LEVELS) if level.bucket_s <= wanted and _reaches(level, start, now)),
+        (level for level in reversed(LEVELS) if _fits(level, wanted) and _reaches(level, start, now)),
         next((level for level in LEVELS if _reaches(level, start, now)), COARSE),
     )
     step = max(1, -(-wanted // level.bucket_s)) * level.bucket_s
@@ -76,5 +78,10 @@ def _nice_step(least_s: float) -> int:
     return next((step for step in _NICE_S if step >= least_s), _NICE_S[-1])
 
 
+def _fits(level: Level, wanted_s: int) -> bool:
+    # Nobody misses what rounding a step up to a whole minute takes; up to ten, everybody would.
+    return level.bucket_s <= wanted_s and (level is not COARSEST or wanted_s % level.bucket_s == 0)
+
+
 def _reaches(level: Level, start: float, now: float) -> bool:
-    return start >= now - level.keep_s - LATE_S or level is COARSE
+    return start >= now - level.keep_s - LATE_S or level in (COARSE, COARSEST)

@@ -16,15 +16,15 @@ from ...errors import StoreError
 from ...metrics import METRICS
 from ..database import Database
 from . import blocks
-from .blocks import Key, Unsaved
-from .database import open_database, used_bytes
+from .blocks import Key, Unsaved, used_bytes
+from .database import open_database
 from .encoding import Floats
-from .levels import COARSE, LATE_S, MIDDLE, RAW, Grid, Level, choose_grid
+from .levels import COARSE, COARSEST, LATE_S, MIDDLE, RAW, Grid, Level, choose_grid
 from .window import Window, mean
 
 log = logging.getLogger(__name__)
 
-LIMIT_BYTES = 512 << 20
+LIMIT_BYTES = 576 << 20
 """How large the file may get: 50 backends of two GPUs each, all busy for a month, take less (ADR 102)."""
 
 HOST_DEVICE = ""
@@ -306,8 +306,8 @@ def _read(connection: sqlite3.Connection, wanted: _Wanted, grid: Grid, *, only_a
 
 
 def _at_level(found: Floats, level: Level) -> Floats:
-    """Return what memory has as the level has it: hours are in ten seconds, days in minutes."""
-    return blocks.coarser(found, COARSE.bucket_s // MIDDLE.bucket_s) if level is COARSE else found
+    """Return what memory has, seconds or ten seconds, as the level has it."""
+    return blocks.coarser(found, level.bucket_s // MIDDLE.bucket_s) if level in (COARSE, COARSEST) else found
 
 
 def _stepped(columns: Floats, grid: Grid, stats: tuple[str, ...], quantum: float) -> dict[str, Floats]:

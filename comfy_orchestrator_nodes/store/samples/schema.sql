@@ -1,4 +1,4 @@
--- Time series. Nothing here is worth a migration: a file of another version is begun anew.
+-- Time series. Tables never change: a file whose tables are others is begun anew.
 
 -- `device` is empty for the host.
 CREATE TABLE series (

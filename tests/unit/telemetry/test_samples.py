@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from comfy_orchestrator_nodes.metrics import METRICS
 from comfy_orchestrator_nodes.store.samples import blocks
 from comfy_orchestrator_nodes.store.samples.encoding import UnreadableBlockError, decode, encode
-from comfy_orchestrator_nodes.store.samples.levels import COARSE, MIDDLE, RAW, choose_grid
+from comfy_orchestrator_nodes.store.samples.levels import COARSE, COARSEST, MIDDLE, RAW, choose_grid
 from comfy_orchestrator_nodes.store.samples.repository import MOST_DEVICES, Answer, Question, SampleStore
 from tests.unit.telemetry.clock import Clock
 
@@ -95,7 +95,9 @@ async def test_a_machine_that_makes_up_new_devices_does_not_fill_the_memory(stor
         (3600, 3600, 1, RAW, 1),
         (86_400, 86_400, None, COARSE, 300),
         (86_400, 3600, None, MIDDLE, 10),
-        (7 * 86_400, 7 * 86_400, None, COARSE, 1800),
+        (7 * 86_400, 7 * 86_400, None, COARSEST, 1800),
+        (7 * 86_400, 7 * 86_400, 900, COARSE, 900),
+        (7 * 86_400, 7 * 86_400, 600, COARSEST, 600),
         (7 * 86_400, 600, 1, COARSE, 60),
         (30 * 86_400, 30 * 86_400, 90, COARSE, 120),
     ],
@@ -204,7 +206,7 @@ async def test_what_comes_late_fills_its_gap_and_what_comes_too_late_is_left_out
 async def test_hours_days_and_weeks_agree_on_the_same_time(store: SampleStore, feed: Feed, clock: Clock) -> None:
     await feed.run(3 * 3600, lambda second: 100.0 + second // 3600, every=5)
     end = START + 3 * 3600
-    for step, level in ((10, MIDDLE), (60, COARSE), (3600, COARSE)):
+    for step, level in ((10, MIDDLE), (60, COARSE), (600, COARSEST), (3600, COARSEST)):
         answer = await ask(store, START, end, step, ("avg", "min", "max"))
         assert answer.grid.level is level
         assert values(answer)[-1] == 102
@@ -262,13 +264,16 @@ async def test_what_is_too_old_is_deleted_level_by_level(
     await store.save()
     clock.pass_(3600)
     await store.save()
-    assert counts() == {COARSE.number: 1}
+    assert counts() == {COARSE.number: 1, COARSEST.number: 1}
     clock.pass_(33 * 86_400)
+    await store.save()
+    assert counts().keys() <= {COARSEST.number}
+    clock.pass_(7 * 86_400)
     await store.save()
     assert counts() == {}
 
 
-async def test_the_oldest_day_goes_when_the_limit_is_reached(
+async def test_the_minutes_of_the_oldest_day_go_when_the_limit_is_reached_and_its_ten_minutes_stay(
     path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await SampleStore.open(path, clock=clock, limit_bytes=60_000)
@@ -279,10 +284,60 @@ async def test_the_oldest_day_goes_when_the_limit_is_reached(
         clock.pass_(20 * 3600)
         await store.save()
     assert "at its limit" in caplog.text
-    answer = await ask(store, START, clock.now, 86_400)
-    assert values(answer)[0] is None
-    assert values(answer)[-2] is not None
+    minutes = values(await ask(store, START, clock.now, 60))
+    assert minutes[60] is None
+    assert minutes[5 * 1440 + 60] is not None
+    assert values(await ask(store, START, clock.now, 600))[6] is not None
     await store.close()
+
+
+async def test_ten_minutes_have_what_their_minutes_have_over_a_week_with_gaps(
+    store: SampleStore, feed: Feed, clock: Clock
+) -> None:
+    random = np.random.default_rng(3)
+    for _ in range(8):
+        await feed.run(7200, lambda second: float(random.integers(0, 400)), every=20)
+        clock.pass_(22 * 3600)
+        await store.save()
+    stats = ("avg", "min", "max")
+    end = START + 8 * 86_400
+    (minutes,) = (by_minutes := await ask(store, START, end, 60, stats)).series
+    (tens,) = (by_tens := await ask(store, START, end, 600, stats)).series
+    assert (by_minutes.grid.level, by_tens.grid.level) == (COARSE, COARSEST)
+    assert by_minutes.grid.start == by_tens.grid.start
+    shape = (by_tens.grid.count, 10)
+    filled = ~np.isnan(np.resize(minutes.values["avg"], shape)).any(axis=1)
+    # Of the first minute there is a part, which an average of minutes takes for a whole one.
+    whole = filled & np.roll(filled, 1)
+    assert whole.sum() > 8 * 10
+    np.testing.assert_array_equal(
+        np.isnan(np.resize(minutes.values["avg"], shape)).all(axis=1), np.isnan(tens.values["avg"])
+    )
+    for stat, reduce in (("avg", np.mean), ("min", np.min), ("max", np.max)):
+        expected = reduce(np.resize(minutes.values[stat], shape)[whole], axis=1)
+        np.testing.assert_allclose(tens.values[stat][whole], expected, atol=0.51)
+
+
+async def test_a_file_from_before_there_were_ten_minutes_gets_them(
+    store: SampleStore, feed: Feed, path: Path, clock: Clock
+) -> None:
+    for _ in range(9):
+        await feed.run(7200, lambda second: 100.0 + second // 60, every=20)
+        clock.pass_(22 * 3600)
+        await store.save()
+    stats = ("avg", "min", "max")
+    (before,) = (await ask(store, START, clock.now, 600, stats)).series
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM block WHERE level = ?", (COARSEST.number,))
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    again = await SampleStore.open(path, clock=clock)
+    (after,) = (await ask(again, START, clock.now, 600, stats)).series
+    for stat in stats:
+        np.testing.assert_allclose(after.values[stat], before.values[stat], atol=0.51)
+    assert not list(path.parent.glob("*.bak"))
+    await again.close()
 
 
 async def test_a_removed_backend_leaves_nothing(store: SampleStore, feed: Feed, path: Path) -> None:
