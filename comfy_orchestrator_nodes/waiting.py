@@ -7,6 +7,32 @@ is cancelled then goes on, and whoever waits for its end waits for ever.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+async def within(work: Coroutine[Any, Any, ResultT], limit_s: float | None) -> ResultT:
+    """Return what ``work`` returns, if it does in time; in any case it has ended when this does.
+
+    Raises:
+        asyncio.TimeoutError: it did not; it was cancelled.
+        asyncio.CancelledError: we were cancelled, whatever came of the work in the same moment.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=limit_s)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+            if task.cancelled():
+                raise asyncio.TimeoutError
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    return task.result()
 
 
 async def nudged(event: asyncio.Event, within_s: float | None) -> None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from ..domain import Backend, Capabilities
 from ..errors import BackendError, BackendUnreachable
+from ..waiting import within
 from ..workflow.graph import REMOTE_WORKFLOW
 from .client import ComfyClient
 from .messages import Connected, Disconnected, Message, Status
@@ -170,7 +171,7 @@ class Peer:
         if self._connected.is_set():
             return
         try:
-            await asyncio.wait_for(self._connected.wait(), timeout_s)
+            await within(self._connected.wait(), timeout_s)
         except asyncio.TimeoutError:
             raise self._failure or BackendUnreachable(
                 self.backend.name, f"its WebSocket did not open within {timeout_s:g} s"
@@ -209,7 +210,7 @@ class Peer:
 
     async def _withdraw(self, prompt_id: str) -> None:
         try:
-            await asyncio.wait_for(self.client.cancel(prompt_id), FAREWELL_S)
+            await within(self.client.cancel(prompt_id), FAREWELL_S)
         except (BackendError, asyncio.TimeoutError) as error:
             log.warning("%s may still run %s, which nobody waits for: %s", self.backend.name, prompt_id, error)
 

@@ -22,6 +22,7 @@ from ..domain import Attempt, Cause, Failure, Job
 from ..errors import BackendError, BackendTimedOut, BackendUnreachable
 from ..machine.backends import HealthEvent, ProbeFailed
 from ..machine.events import Accepted, Event, Faulted, Found, Started, Vanished
+from ..waiting import within
 from .ear import Ear
 from .loading import Loading
 from .tracker import Advanced, Began, Ended, Tracker
@@ -61,7 +62,7 @@ async def find(peer: Peer, prompt_id: str, patience: Patience) -> Where:
         BackendError: the backend does not say, or not within ``patience.answer_s``.
     """
     try:
-        return await asyncio.wait_for(peer.client.find(prompt_id), patience.answer_s)
+        return await within(peer.client.find(prompt_id), patience.answer_s)
     except asyncio.TimeoutError:
         text = f"it did not say within {patience.answer_s:g} s whether it has the job."
         raise BackendTimedOut(peer.backend.name, text) from None
@@ -155,7 +156,7 @@ class Follower:
         if self._began_at is None and self.peer.orchestrating and await self._taken_back():
             return Verdict.OVER
         try:
-            message = await asyncio.wait_for(inbox.get(), self._wait_s())
+            message = await within(inbox.get(), self._wait_s())
         except asyncio.TimeoutError:
             return await self._after_silence(inbox)
         if isinstance(message, Disconnected):

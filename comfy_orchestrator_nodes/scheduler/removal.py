@@ -11,6 +11,7 @@ from ..backend.peer import Farm, Peer
 from ..domain import Attempt, AttemptStatus
 from ..errors import BackendError, BackendTimedOut, BackendUnreachable
 from ..machine.policy import DISOWNED
+from ..waiting import within
 from .follow import Patience, find
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class _Withdrawal:
 
     async def _cancel(self) -> CancelOutcome:
         try:
-            return await asyncio.wait_for(self._peer.client.cancel(self._attempt.prompt_id), self._patience.answer_s)
+            return await within(self._peer.client.cancel(self._attempt.prompt_id), self._patience.answer_s)
         except asyncio.TimeoutError:
             raise BackendTimedOut(self._peer.backend.name, "it does not answer to a cancel.") from None
 
