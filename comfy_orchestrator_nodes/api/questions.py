@@ -37,10 +37,9 @@ async def list_questions(call: Call) -> QuestionList:
 
 def _shown(service: Service, state: JobState, remaining_s: float) -> QuestionView:
     job = state.job
-    definition = service.publisher.current.definitions.get(job.spec.definition_id)
     return QuestionView(
         job=JobSummary.of(job),
-        definition_name=definition.name if definition is not None else job.spec.definition_id,
+        definition_name=service.publisher.current.name(job.spec.definition_id),
         attempts=[AttemptView.of(attempt, service.farm.name(attempt.backend_id)) for attempt in state.attempts],
         remaining_s=remaining_s,
     )

@@ -29,7 +29,7 @@ class RunSummary(View):
 
     id: str
     status: RunStatus
-    title: str
+    title: str = Field(description="What people call it: its workflow, or the definitions it runs; empty if unknown.")
     owner: str | None = Field(description="The user who started it, where ComfyUI knows several.")
     created_at: float
     ended_at: float | None

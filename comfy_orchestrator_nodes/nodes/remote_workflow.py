@@ -38,6 +38,7 @@ from .io import CATEGORY
 from .items import item, item_count
 from .progress import ProgressView
 from .slots import SLOTS, Slots, input_name, output_name, parse, resolve
+from .titles import run_title
 from .validation import AUTO, definition_of, tags, validate, without
 from .values import decode, encode
 
@@ -100,7 +101,7 @@ def build(host: Host) -> type:
                     ),
                     "cache": ("BOOLEAN", {"default": True, "tooltip": "Reuse the result of the same work."}),
                 },
-                "hidden": {"prompt": "PROMPT", "dynprompt": "DYNPROMPT"},
+                "hidden": {"prompt": "PROMPT", "dynprompt": "DYNPROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
             }
 
         @classmethod
@@ -127,6 +128,7 @@ def build(host: Host) -> type:
             parameters: list[str],
             prompt: Any = None,
             dynprompt: Any = None,
+            extra_pnginfo: Any = None,
             on_failure: Sequence[str] = (DEFAULT,),
             attempts: Sequence[int] = (0,),
             cache: Sequence[bool] = (True,),
@@ -147,6 +149,7 @@ def build(host: Host) -> type:
                 on_failure=on_failure[0],
                 attempts=attempts[0],
                 use_cache=cache[0],
+                title=run_title(_one(prompt), _one(extra_pnginfo), host.snapshot().name),
             )
             try:
                 return await task.run(_links(_one(dynprompt), execution.node_id))
@@ -172,6 +175,7 @@ class _Task:
         on_failure: str,
         attempts: int,
         use_cache: bool,
+        title: str,
     ) -> None:
         self._host = host
         self._execution = execution
@@ -183,6 +187,7 @@ class _Task:
         self._on_failure = on_failure
         self._attempts = attempts
         self._use_cache = use_cache
+        self._title = title
         self._parameters = _linked_parameters(slots, lists)
 
     async def run(self, links: Mapping[str, LinkedList]) -> dict[str, Any]:
@@ -284,6 +289,7 @@ class _Task:
             self._execution.prompt_id,
             RunStatus.RUNNING,
             time.time(),
+            title=self._title,
             client_id=self._host.client_id(),
             owner=self._host.owner(self._execution),
         )

@@ -333,7 +333,7 @@ class Orchestrator:
     async def _begin(self, job: Job, run: Run | None) -> Ticket:
         self._values.lease(job.id, files_of(job), seconds=LEASE_S)
         try:
-            done = await self._scheduler.admit(job, run=_run_of(job, run))
+            done = await self._scheduler.admit(job, run=await self._run_of(job, run))
         except BaseException:
             self._artifacts.release(job.id)
             raise
@@ -341,8 +341,14 @@ class Orchestrator:
         return self._claims.claim(job.id, job.run_id)
 
     async def _reuse(self, job: Job, outputs: Mapping[str, Value], run: Run | None) -> Ticket:
-        done = await self._scheduler.admit_finished(job, Reused(outputs), run=_run_of(job, run))
+        done = await self._scheduler.admit_finished(job, Reused(outputs), run=await self._run_of(job, run))
         return Ticket(self._new_id(), job.id, done, cached=True)
+
+    async def _run_of(self, job: Job, run: Run | None) -> Run:
+        if run is not None:
+            return run
+        title = await self._maker.name(job.spec.definition_id)
+        return Run(job.run_id, RunStatus.RUNNING, job.created_at, title, owner=job.owner)
 
     # --- following a job
 
@@ -385,7 +391,3 @@ _RUN_ENDS = {
     JobStatus.FAILED: RunStatus.FAILED,
     JobStatus.CANCELLED: RunStatus.CANCELLED,
 }
-
-
-def _run_of(job: Job, run: Run | None) -> Run:
-    return run if run is not None else Run(job.run_id, RunStatus.RUNNING, job.created_at, owner=job.owner)

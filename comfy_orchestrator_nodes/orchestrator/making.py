@@ -62,6 +62,13 @@ class JobMaker:
             owner=request.owner or (run.owner if run is not None else None),
         )
 
+    async def name(self, definition_id: str) -> str:
+        """Return what a definition is called; of one that was deleted, its id."""
+        try:
+            return (await self._definition(definition_id, None)).name
+        except NotFound:
+            return definition_id
+
     async def outline(self, request: Request) -> JobSpec:
         """Return what decides where a request can run: its values do not matter, apart from stored ones' types.
 

@@ -21,6 +21,11 @@ class Snapshot:
     """The latest version of each definition by id, without its workflow document."""
     backends: tuple[Backend, ...] = ()
 
+    def name(self, definition_id: str) -> str:
+        """Return what a definition is called; of one that was deleted, its id."""
+        definition = self.definitions.get(definition_id)
+        return definition.name if definition is not None else definition_id
+
 
 class Publisher:
     """Holds the present snapshot. Written on the server loop, read from any thread (one reference: no lock needed)."""

@@ -4,6 +4,7 @@ import type { Client } from '@/api/client'
 import type { Host } from '@/host/host'
 import type { Translate } from '@/i18n/translate'
 import type { Navigation } from '@/sidebar/navigation'
+import type { Names } from '@/state/names'
 import type { Store } from '@/state/store'
 import type { Sync } from '@/state/sync'
 import type { Undo } from '@/ui/undo'
@@ -14,6 +15,7 @@ export interface Context {
   readonly client: Client
   readonly store: Store
   readonly sync: Sync
+  readonly names: Names
   readonly t: Translate
   readonly undo: Undo
   readonly navigation: Navigation

@@ -8,6 +8,7 @@ import type { ComfyApi, ComfyApp } from './host/comfy'
 import { createHost } from './host/host'
 import { createTranslate } from './i18n/translate'
 import { createNavigation } from './sidebar/navigation'
+import { createNames } from './state/names'
 import { createStore } from './state/store'
 import { createSync } from './state/sync'
 import { createUndo } from './ui/undo'
@@ -22,6 +23,7 @@ export function start(app: ComfyApp, api: ComfyApi): Context {
     client,
     store,
     sync: createSync(host, client, store),
+    names: createNames(host, client),
     t: createTranslate(() => host.locale()),
     undo: createUndo(),
     navigation: createNavigation('backends'),

@@ -63,6 +63,7 @@ def test_an_empty_sidebar_becomes_a_finished_run_on_two_backends_in_a_dozen_clic
     canvas.run()
     runs = sidebar.open("Runs")
     expect(runs.get_by_role("article")).to_contain_text("2 of 2 done")
+    expect(runs.get_by_role("article")).to_contain_text("My workflow ×2")
     assert clicks() <= MOST_CLICKS
 
     (run,) = master.api.get("/orchestrator/runs")["runs"]

@@ -115,6 +115,7 @@ def test_a_run_shows_its_items_and_leads_to_their_jobs(
     farm.run(prompt)
     run = view.get_by_role("article").first
     expect(run).to_contain_text("6 of 6 done")
+    expect(run.locator("strong").first).to_have_text(name)
     run.get_by_role("button", expanded=False).click()
     items = run.get_by_role("group", name="6 items").get_by_role("button")
     expect(items).to_have_count(6)
@@ -122,3 +123,25 @@ def test_a_run_shows_its_items_and_leads_to_their_jobs(
     items.nth(2).click()
     jobs = Sidebar(canvas.page).root.get_by_role("tabpanel", name="Jobs")
     expect(jobs.get_by_role("heading", name="Attempts")).to_be_visible()
+
+
+def test_a_run_is_called_as_the_workflow_that_the_user_stored(canvas: Canvas, farm: Master) -> None:
+    name = f"Part {time.monotonic_ns()}"
+    farm.define(name, GREY)
+    canvas.page.evaluate(
+        "(window.app ?? window.comfyAPI.app.app).extensionManager.command.execute('Comfy.NewBlankWorkflow')"
+    )
+    sidebar = Sidebar(canvas.page)
+    sidebar.open("Library").get_by_role("button", name=f"Add {name} to the canvas").click()
+    title = f"Album {time.monotonic_ns()}"
+    canvas.page.keyboard.press("Control+s")
+    canvas.page.get_by_role("dialog").get_by_role("textbox").fill(title)
+    canvas.page.keyboard.press("Enter")
+    expect(canvas.page.get_by_role("dialog")).to_have_count(0)
+    canvas.run()
+    runs = sidebar.open("Runs")
+    run = runs.get_by_role("article").filter(has_text=title)
+    expect(run).to_contain_text("1 of 1 done")
+    run.get_by_role("button", expanded=False).click()
+    run.get_by_role("button", name="Show its jobs").click()
+    expect(sidebar.root.get_by_role("tabpanel", name="Jobs")).to_contain_text(f"Jobs of: {title}")

@@ -1,7 +1,7 @@
 import type { Http, SendOptions } from './http'
 import { segment } from './http'
 import type { JobSummary } from './schemas/jobs'
-import { RunDetail, RunList } from './schemas/runs'
+import { RunDetail, RunList, RunSummary } from './schemas/runs'
 import { Done } from './schemas/system'
 
 const JOBS_PAGE = 500
@@ -26,6 +26,8 @@ export function runsApi(http: Http) {
       }
       return { ...first, jobs, next }
     },
+    /** A run without its jobs. */
+    summary: (id: string): Promise<RunSummary> => http.get(RunSummary, at(id), { limit: 1 }),
     cancel: (id: string) => http.send(Done, 'POST', at(id, '/cancel')),
   }
 }

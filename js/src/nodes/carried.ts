@@ -35,10 +35,24 @@ export function carriedText(extra: unknown): string {
 
 /** Return the `extra` with another text; what else is in it stays. */
 export function withCarried(extra: unknown, text: string): Record<string, unknown> {
+  return withOurs(extra, 'definitions', text)
+}
+
+/** Return the `extra` with what the user calls the graph; the server calls runs so. */
+export function withTitle(extra: unknown, title: string): Record<string, unknown> {
+  return withOurs(extra, 'title', title)
+}
+
+/** Return the title that a graph carries; empty where there is none. */
+export function titleIn(extra: unknown): string {
+  const title = record(record(extra)['orchestrator'])['title']
+  return typeof title === 'string' ? title : ''
+}
+
+function withOurs(extra: unknown, key: 'definitions' | 'title', text: string): Record<string, unknown> {
   const { orchestrator, ...rest } = record(extra)
-  const ours = { ...record(orchestrator) }
-  delete ours['definitions']
-  const kept = text === '' ? ours : { ...ours, definitions: text }
+  const ours = Object.entries(record(orchestrator)).filter(([name]) => name !== key)
+  const kept: Record<string, unknown> = { ...Object.fromEntries(ours), ...(text === '' ? {} : { [key]: text }) }
   return Object.keys(kept).length === 0 ? rest : { ...rest, orchestrator: kept }
 }
 

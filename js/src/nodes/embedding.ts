@@ -5,8 +5,9 @@ import { Imported } from '@/api/schemas/library'
 import type { Context } from '@/context'
 import { showDialog } from '@/ui/dialogs'
 
-import { carriedIds, carriedText, usedIds, withCarried } from './carried'
+import { carriedIds, carriedText, titleIn, usedIds, withCarried, withTitle } from './carried'
 import EmbeddedDialog from './EmbeddedDialog.vue'
+import { changeExtra, graphTitle } from './graphExtra'
 import type { Library } from './library'
 
 const EMBED_DELAY_MS = 300
@@ -29,11 +30,6 @@ interface RootGraph {
   serialize(): unknown
 }
 
-/** The one place of the host that remembers the graph as it was last: told too, or carrying would count as a change. */
-interface WorkflowStore {
-  readonly activeWorkflow?: { readonly changeTracker?: { readonly activeState?: { extra?: unknown } } } | null
-}
-
 /**
  * Lets graphs carry the definitions that they run, and offers to import those that a graph brought along.
  *
@@ -47,6 +43,8 @@ export interface Embedding {
   loaded(): void
   embeds(id: string): boolean
   importOne(id: string): void
+  /** The graph is about to be run: say in it what it is called. */
+  entitle(): void
 }
 
 export function createEmbedding(context: Context, library: Library): Embedding {
@@ -59,10 +57,7 @@ export function createEmbedding(context: Context, library: Library): Embedding {
   const root = () => host.rootGraph() as (RootGraph & Parameters<typeof usedIds>[0]) | null
 
   function write(graph: RootGraph, text: string): void {
-    graph.extra = withCarried(graph.extra, text)
-    const { workflow } = (host.app.extensionManager ?? {}) as { workflow?: WorkflowStore }
-    const remembered = workflow?.activeWorkflow?.changeTracker?.activeState
-    if (remembered && !Object.isFrozen(remembered)) remembered.extra = withCarried(remembered.extra, text)
+    changeExtra(host, graph, (extra) => withCarried(extra, text))
     written = text
   }
 
@@ -132,5 +127,10 @@ export function createEmbedding(context: Context, library: Library): Embedding {
     },
     embeds: (id) => carriedIds(carriedText(root()?.extra)).has(id),
     importOne: (id) => void take([id]),
+    entitle() {
+      const graph = root()
+      const title = graphTitle(host)
+      if (graph !== null && titleIn(graph.extra) !== title) changeExtra(host, graph, (extra) => withTitle(extra, title))
+    },
   }
 }

@@ -43,6 +43,7 @@ export function nodes(context: Context): Contribution {
     embeds: (id) => embedding.embeds(id),
     importEmbedded: (id) => embedding.importOne(id),
     changed: () => embedding.changed(),
+    queueing: () => embedding.entitle(),
   }
   library.subscribe(() => {
     live.forEach((node) => node.refresh())

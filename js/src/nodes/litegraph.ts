@@ -28,6 +28,8 @@ export interface Widget {
   callback?: ((this: Widget, value: unknown, ...rest: unknown[]) => void) | undefined
   computeLayoutSize?: () => { minHeight: number; maxHeight: number; minWidth: number }
   serializeValue?: (...args: unknown[]) => unknown
+  /** Called when the user presses Run, before the prompt is made. */
+  beforeQueued?: (...args: unknown[]) => void
 }
 
 export interface WidgetOptions {

@@ -44,6 +44,8 @@ export interface Surroundings {
   importEmbedded(id: string): void
   /** A node was given a workflow, or another version of it. */
   changed(): void
+  /** The graph is about to be run. */
+  queueing(): void
 }
 
 /**
@@ -80,6 +82,7 @@ export class RemoteWorkflowNode {
     if (text) {
       hide(text)
       text.serializeValue = () => this.store()
+      text.beforeQueued = () => around.queueing()
       const before = text.callback
       text.callback = (...args) => {
         before?.apply(text, args)

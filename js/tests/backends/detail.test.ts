@@ -131,7 +131,7 @@ const attempt = (id: string, parts: Partial<BackendAttempt> = {}): BackendAttemp
 
 describe('the jobs on the time axis', () => {
   it('reach until now as long as they run, and are not there before they start', () => {
-    const spans = spansOf([attempt('a'), attempt('b', { status: 'running', ended_at: null }), attempt('c', { started_at: null })], 99, t)
+    const spans = spansOf([attempt('a'), attempt('b', { status: 'running', ended_at: null }), attempt('c', { started_at: null })], 99, t, (id) => id)
     expect(spans.map(({ from, to }) => [from, to])).toEqual([
       [20, 30],
       [20, 99],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { carriedIds, carriedText, REMOTE_WORKFLOW, usedIds, withCarried } from '@/nodes/carried'
+import { carriedIds, carriedText, REMOTE_WORKFLOW, titleIn, usedIds, withCarried, withTitle } from '@/nodes/carried'
 
 const remote = (workflow: unknown) => ({ type: REMOTE_WORKFLOW, widgets: [{ name: 'workflow', value: workflow }] })
 
@@ -18,6 +18,15 @@ describe('what a graph carries', () => {
     expect(carriedText(carried)).toBe('{"definitions":[]}')
     expect(withCarried(carried, '')).toEqual(extra)
     expect(withCarried({ orchestrator: { definitions: 'x' } }, '')).toEqual({})
+  })
+
+  it('says what the graph is called, until it has no name', () => {
+    const extra = { orchestrator: { definitions: 'x' } }
+    const titled = withTitle(extra, 'Summer album')
+    expect(titleIn(titled)).toBe('Summer album')
+    expect(carriedText(titled)).toBe('x')
+    expect(withTitle(titled, '')).toEqual(extra)
+    expect(titleIn({ orchestrator: { title: 7 } })).toBe('')
   })
 
   it('is read whether it is a text or an object, and damaged it is nothing', () => {

@@ -6,6 +6,7 @@ import { CONTEXT, type Context } from '@/context'
 import { createTranslate } from '@/i18n/translate'
 import { createNavigation } from '@/sidebar/navigation'
 import { createShown, SHOWN } from '@/sidebar/shown'
+import { createNames } from '@/state/names'
 import { createStore } from '@/state/store'
 import { createSync } from '@/state/sync'
 import { createUndo } from '@/ui/undo'
@@ -21,6 +22,7 @@ export function contextOf({ host, api }: FakeHost): Context {
     client,
     store,
     sync: createSync(host, client, store),
+    names: createNames(host, client),
     t: createTranslate(() => host.locale()),
     undo: createUndo(),
     navigation: createNavigation('backends'),

@@ -35,7 +35,7 @@ export interface Span {
 }
 
 /** When attempts ran; those under way until now. One that never started has no span. */
-export function spansOf(attempts: readonly BackendAttempt[], now: number, t: Translate): Span[] {
+export function spansOf(attempts: readonly BackendAttempt[], now: number, t: Translate, nameOf: (definition: string) => string): Span[] {
   return attempts.flatMap((attempt) =>
     attempt.started_at === null
       ? []
@@ -43,7 +43,7 @@ export function spansOf(attempts: readonly BackendAttempt[], now: number, t: Tra
           {
             from: attempt.started_at,
             to: attempt.ended_at ?? now,
-            label: `${attempt.definition} · ${attemptText(attempt, t)}`,
+            label: `${nameOf(attempt.definition)} · ${attemptText(attempt, t)}`,
             tone: attemptTone(attempt),
           },
         ],
