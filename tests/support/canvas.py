@@ -246,6 +246,19 @@ class Canvas:
         self.page.keyboard.type(text)
         self.page.keyboard.press("Enter")
 
+    def choose(self, node_id: str, widget: str, entry: str) -> None:
+        """Choose an entry of a list on a node, by what the list shows."""
+        in_page = self.page.locator(f'[data-node-id="{node_id}"] [data-widget-name="{widget}"]')
+        row = (
+            in_page if in_page.count() > 0 else self.page.locator(f'[data-node-id="{node_id}"] [aria-label="{widget}"]')
+        )
+        if row.count() > 0:
+            row.first.click(force=True)
+            self.page.get_by_role("option").filter(has_text=entry).first.click()
+        else:
+            self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, widget]))
+            self.page.locator(".litemenu-entry").filter(has_text=entry).first.click()
+
     def place(self, node_id: str, side: str, index: int) -> tuple[float, float]:
         """Return where a slot is on the page: ``side`` is ``in`` or ``out``."""
         x, y = self.page.evaluate(_PLACES, [node_id, side, index])

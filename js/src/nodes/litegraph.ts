@@ -36,6 +36,8 @@ export interface WidgetOptions {
   values?: unknown
   serialize?: boolean
   hidden?: boolean
+  /** What the user sees of a value of a list; front ends that do not know of it show the value. */
+  getOptionLabel?: (value: string | null) => string
   [key: string]: unknown
 }
 

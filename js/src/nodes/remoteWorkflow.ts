@@ -20,6 +20,7 @@ import { NOTHING_SAID, parseParameters, printParameters, type NodeParameters } f
 import { ParameterWidgets, type Controls, type WidgetMaker } from './parameterWidgets'
 import { INPUT_NAME, labelOutputs, rename, shapeInputs, shapeOutputs, strip, trim } from './shape'
 import { StatusLine, type StatusContent } from './statusLine'
+import { workflowLabels } from './workflowLabels'
 
 /** The widget in which the host shows a line of progress that the server sent for a node. */
 const PROGRESS_TEXT = '$$node-text-preview'
@@ -250,7 +251,12 @@ export class RemoteWorkflowNode {
   private offerChoices(): void {
     const faces = this.around.library.faces()
     const chooser = widgetNamed(this.node, 'workflow')
-    if (faces !== null && chooser) chooser.options.values = [...faces.keys()]
+    if (faces !== null && chooser) {
+      const label = workflowLabels(faces.values())
+      chooser.options.getOptionLabel = label
+      chooser.options['optionLabel'] = label // what Nodes 2.0 of front end 1.32 goes by
+      chooser.options.values = [...faces.keys()]
+    }
     const backends = this.around.backends()
     const backend = widgetNamed(this.node, 'backend')
     if (backends !== null && backend) backend.options.values = backends
