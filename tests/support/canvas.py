@@ -259,6 +259,22 @@ class Canvas:
             self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, widget]))
             self.page.locator(".litemenu-entry").filter(has_text=entry).first.click()
 
+    def press(self, node_id: str, button: str) -> None:
+        """Press a button on a node."""
+        in_page = self.page.locator(f'[data-node-id="{node_id}"]').get_by_role("button", name=button)
+        if in_page.count() > 0:
+            in_page.first.click()
+        else:
+            self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, button]))
+
+    def until_widget(self, node_id: str, widget: str, value: str) -> None:
+        """Wait until a widget has a value."""
+        self.page.wait_for_function(
+            f"([id, name, value]) => ({_GRAPH})().find(node => node.id === id)"
+            "?.widgets.find(widget => widget.name === name)?.value === value",
+            arg=[node_id, widget, value],
+        )
+
     def place(self, node_id: str, side: str, index: int) -> tuple[float, float]:
         """Return where a slot is on the page: ``side`` is ``in`` or ``out``."""
         x, y = self.page.evaluate(_PLACES, [node_id, side, index])

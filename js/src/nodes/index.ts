@@ -12,7 +12,7 @@ import { REMOTE_WORKFLOW } from './carried'
 import { createEmbedding } from './embedding'
 import { ExpressionCheck } from './expression'
 import { CONDITION, GROWING, GrowingNode } from './growing'
-import { createInputImages } from './files'
+import { createInputFiles } from './files'
 import { createLibrary } from './library'
 import { chain, type CanvasNode } from './litegraph'
 import { RemoteWorkflowNode, type Surroundings } from './remoteWorkflow'
@@ -27,12 +27,12 @@ export function nodes(context: Context): Contribution {
   const library = createLibrary(context)
   const embedding = createEmbedding(context, library)
   const configuring = () => host.app.configuringGraph === true
-  const images = createInputImages(host)
+  const files = createInputFiles(host)
   const live = new Set<RemoteWorkflowNode>()
   const around: Surroundings = {
     app: host.app as ComfyApp & WidgetMaker,
     library,
-    images,
+    files,
     backends: () => {
       const { backends } = context.store.state.value
       return backends.size === 0 ? null : backendChoices(backends.values())
@@ -68,7 +68,7 @@ export function nodes(context: Context): Contribution {
   return {
     async init() {
       const patience = new Promise<void>((done) => setTimeout(done, LIBRARY_PATIENCE_MS))
-      await Promise.race([Promise.all([library.reload(), images.reload()]), patience])
+      await Promise.race([Promise.all([library.reload(), files.reload()]), patience])
     },
     afterConfigureGraph: () => embedding.loaded(),
     nodeCreated(created: GraphNode) {

@@ -1,8 +1,9 @@
-import type { Face } from './face'
-import type { InputImages } from './files'
+import type { Face, FaceParameter } from './face'
+import { addAudioPlayer } from './audioPlayer'
+import { picksFile, type InputFiles } from './files'
 import { forget, removeWidget, type CanvasNode, type Slot, type Widget, type WidgetConstructor } from './litegraph'
 import type { Json } from './parameters'
-import { choices, picksImage, PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
+import { choices, PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
 
 /** What the host is asked for. */
 export interface WidgetMaker {
@@ -28,12 +29,13 @@ interface Made {
  */
 export class ParameterWidgets {
   private made = new Map<string, Made>()
-  private buttons: Widget[] = []
+  /** Buttons and players that belong to some of them. */
+  private extras: Widget[] = []
 
   constructor(
     private readonly node: CanvasNode,
     private readonly app: WidgetMaker,
-    private readonly images: Pick<InputImages, 'list' | 'choose'>,
+    private readonly files: Omit<InputFiles, 'reload'>,
     private readonly words: { readonly upload: () => string; failed(error: unknown): void },
     private readonly changed: () => void,
   ) {}
@@ -42,8 +44,8 @@ export class ParameterWidgets {
   build(face: Face, values: Values, controls: Controls, offered: Readonly<Record<string, readonly Json[]>>): void {
     this.clear()
     for (const parameter of face.parameters) {
-      const images = picksImage(parameter.type)
-      const spec = widgetSpec(parameter, values[parameter.name], images ? this.images.list() : offered[parameter.name])
+      const file = picksFile(parameter.type)
+      const spec = widgetSpec(parameter, values[parameter.name], file ? this.files.list(parameter.type) : offered[parameter.name])
       const widget = spec === null ? undefined : this.make(parameter.name, spec)
       if (spec === null || widget === undefined) continue
       widget.label = parameter.name
@@ -53,8 +55,9 @@ export class ParameterWidgets {
       if (control) control.value = controls[parameter.name] ?? 'randomize'
       this.watch(widget)
       if (control) this.watch(control)
-      this.made.set(parameter.name, { widget, spec, initial: widget.value, file: images })
-      if (images) this.addUpload(parameter.name, widget)
+      this.made.set(parameter.name, { widget, spec, initial: widget.value, file })
+      if (file) this.addUpload(parameter, widget)
+      if (parameter.type === 'AUDIO') this.addPlayer(parameter.name, widget)
     }
   }
 
@@ -62,7 +65,7 @@ export class ParameterWidgets {
   offer(face: Face, offered: Readonly<Record<string, readonly Json[]>>): void {
     for (const parameter of face.parameters) {
       const made = this.made.get(parameter.name)
-      if (made?.spec.kind !== 'COMBO' || picksImage(parameter.type)) continue
+      if (made?.spec.kind !== 'COMBO' || picksFile(parameter.type)) continue
       made.widget.options.values = choices(parameter, made.widget.value as Json, offered[parameter.name] ?? [])
     }
   }
@@ -106,14 +109,14 @@ export class ParameterWidgets {
 
   clear(): void {
     for (const { widget } of this.made.values()) removeWidget(this.node, widget)
-    for (const button of this.buttons.splice(0)) removeWidget(this.node, button)
+    for (const extra of this.extras.splice(0)) removeWidget(this.node, extra)
     this.made.clear()
   }
 
-  private addUpload(name: string, widget: Widget): void {
+  private addUpload({ name, type }: FaceParameter, widget: Widget): void {
     const upload = () =>
-      this.images.choose((file) => {
-        widget.options.values = ['', ...this.images.list()]
+      this.files.choose(type, (file) => {
+        widget.options.values = ['', ...this.files.list(type)]
         widget.value = file
         widget.callback?.(file)
         this.node.setDirtyCanvas(true, false)
@@ -122,7 +125,20 @@ export class ParameterWidgets {
     const label = `${this.words.upload()} (${name})`
     const button = this.node.addWidget('button', label, null, upload, { serialize: false })
     forget(button)
-    this.buttons.push(button)
+    this.extras.push(button)
+  }
+
+  /** A player of what the widget names, which follows it. */
+  private addPlayer(name: string, widget: Widget): void {
+    const player = addAudioPlayer(this.node, `player.${name}`, name)
+    const show = (value: unknown) => player.show(typeof value === 'string' && value !== '' ? this.files.url(value) : '')
+    show(widget.value)
+    const before = widget.callback
+    widget.callback = (value, ...rest) => {
+      before?.call(widget, value, ...rest)
+      show(value)
+    }
+    this.extras.push(player.widget)
   }
 
   private make(name: string, spec: WidgetSpec): Widget | undefined {

@@ -1,7 +1,7 @@
 import type { Translate } from '@/i18n/translate'
 
 import { fittingValues, isFile, type Face } from './face'
-import type { InputImages } from './files'
+import type { InputFiles } from './files'
 import type { Library } from './library'
 import {
   chain,
@@ -31,7 +31,7 @@ const CONTROLS = 'orchestrator_controls'
 export interface Surroundings {
   readonly app: WidgetMaker
   readonly library: Library
-  readonly images: InputImages
+  readonly files: InputFiles
   /** What `backend` may say; null as long as the server has not told. */
   backends(): readonly string[] | null
   readonly t: Translate
@@ -68,7 +68,7 @@ export class RemoteWorkflowNode {
     private readonly around: Surroundings,
   ) {
     const words = { upload: () => around.t('nodes.upload'), failed: around.failed }
-    this.widgets = new ParameterWidgets(node, around.app, around.images, words, () => this.store())
+    this.widgets = new ParameterWidgets(node, around.app, around.files, words, () => this.store())
     this.status = new StatusLine(node)
     strip(node)
     const chooser = widgetNamed(node, 'workflow')

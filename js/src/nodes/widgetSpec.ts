@@ -60,7 +60,10 @@ export function widgetSpec(
       return { kind: 'COMBO', spec: [values, { default: start, tooltip }], value: start, controlled: false }
     }
     case 'IMAGE':
-    case 'MASK': {
+    case 'MASK':
+    case 'AUDIO':
+    case 'LATENT':
+    case 'VIDEO': {
       // The name of a file in ComfyUI's input folder; none: what the workflow itself names, or what is connected.
       const start = typeof value === 'string' ? value : ''
       const values = ['', ...offered.filter((name) => name !== '')]
@@ -70,11 +73,6 @@ export function widgetSpec(
     default:
       return null
   }
-}
-
-/** Whether the widget of a parameter names an image file, which may be left out and can be uploaded. */
-export function picksImage(type: string): boolean {
-  return type === 'IMAGE' || type === 'MASK'
 }
 
 /** The list of a combo: what is offered, else what was recorded, and always the value it has. */

@@ -84,8 +84,14 @@ describe('widgets', () => {
     expect(widgetSpec(photo, 'gone.png', ['a.png'])?.spec[0]).toEqual(['', 'a.png', 'gone.png'])
   })
 
+  it.each(['IMAGE', 'MASK', 'AUDIO', 'LATENT', 'VIDEO'])('of an input that takes %s name a file, or none', (type) => {
+    const made = widgetSpec(parameter('given', type), undefined, ['a', 'b'])
+    expect(made).toMatchObject({ kind: 'COMBO', value: '' })
+    expect(made?.spec[0]).toEqual(['', 'a', 'b'])
+    expect(widgetSpec(parameter('given', type), 'gone', ['a'])?.spec[0]).toEqual(['', 'a', 'gone'])
+  })
+
   it('are not made for what comes by a link only', () => {
-    expect(widgetSpec(parameter('sound', 'AUDIO'), undefined)).toBeNull()
     expect(widgetSpec(parameter('sigmas', 'SIGMAS'), undefined)).toBeNull()
   })
 })

@@ -1,0 +1,103 @@
+"""Sounds and latents that are picked on a Remote Workflow node, as users do: from its lists, and by uploading."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.canvas import Canvas
+from tests.support.master import Master
+from tests.support.sidebar import Sidebar
+from tools.devtools.instances import Instance
+
+pytestmark = [pytest.mark.comfy, pytest.mark.browser]
+
+SOUND = {
+    "1": {"class_type": "LoadAudio", "inputs": {"audio": "tone.wav"}},
+    "2": {"class_type": "PreviewAudio", "inputs": {"audio": ["1", 0]}},
+}
+LATENT = {
+    "1": {"class_type": "LoadLatent", "inputs": {"latent": "field.latent"}},
+    "2": {"class_type": "LatentFlip", "inputs": {"samples": ["1", 0], "flip_method": "x-axis: vertically"}},
+    "3": {"class_type": "SaveLatent", "inputs": {"samples": ["2", 0], "filename_prefix": "flipped"}},
+}
+
+
+@pytest.fixture
+def farm(master: Master, plain_peer: Instance) -> Master:
+    """The master with one backend, and a sound and a latent in its input folder."""
+    for backend in master.api.get("/orchestrator/backends")["backends"]:
+        if not backend["local"]:
+            master.api.send("DELETE", f"/orchestrator/backends/{backend['id']}", {})
+    master.register(plain_peer)
+    _write_tone(master.instance.directory / "input" / "tone.wav")
+    _write_latent(master.instance.directory / "input" / "field.latent")
+    return master
+
+
+def _write_tone(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(b"".join(struct.pack("<h", (i * 997) % 8192) for i in range(4000)))
+
+
+def _write_latent(path: Path) -> None:
+    data = struct.pack("<256f", *range(256))
+    head = {
+        "latent_tensor": {"dtype": "F32", "shape": [1, 4, 8, 8], "data_offsets": [0, len(data)]},
+        "latent_format_version_0": {"dtype": "F32", "shape": [0], "data_offsets": [len(data), len(data)]},
+    }
+    text = json.dumps(head).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def _place(canvas: Canvas, name: str) -> str:
+    Sidebar(canvas.page).open("Library").get_by_role("button", name=f"Add {name} to the canvas").click()
+    (node,) = canvas.nodes()
+    return node.id
+
+
+def _sent(farm: Master, canvas: Canvas, consumer: dict[str, Any]) -> dict[str, Any]:
+    """Run what the canvas would send, with something that takes the result; return what the job was given."""
+    (job,) = farm.jobs(farm.run({**canvas.prompt(), "taker": consumer}))
+    values: dict[str, Any] = job["values"]
+    return values
+
+
+def test_a_sound_is_picked_heard_and_sent(farm: Master, canvas: Canvas, picture: Callable[[str], Path]) -> None:
+    name = f"Sound {time.monotonic_ns()}"
+    farm.define(name, SOUND)
+    node = _place(canvas, name)
+    canvas.choose(node, "parameters.audio", "tone.wav")
+    player = canvas.page.get_by_label("audio", exact=True).and_(canvas.page.locator("audio"))
+    expect(player).to_be_visible()
+    player.evaluate("player => { player.muted = true; return player.play() }")
+    canvas.page.wait_for_function("() => document.querySelector('.orc-node-audio audio').duration === 0.5")
+    canvas.page.screenshot(path=picture("picked-sound"))
+    sent = _sent(farm, canvas, {"class_type": "PreviewAudio", "inputs": {"audio": [node, 2]}})
+    assert [sent["audio"]["type"], len(sent["audio"]["files"])] == ["AUDIO", 1]
+
+
+def test_a_latent_is_uploaded_on_the_node_and_sent(farm: Master, canvas: Canvas, tmp_path: Path) -> None:
+    name = f"Latent {time.monotonic_ns()}"
+    farm.define(name, LATENT)
+    node = _place(canvas, name)
+    mine = f"mine-{time.monotonic_ns()}.latent"
+    _write_latent(tmp_path / mine)
+    with canvas.page.expect_file_chooser() as chooser:
+        canvas.press(node, "Choose a file to upload (latent)")
+    chooser.value.set_files(tmp_path / mine)
+    canvas.until_widget(node, "parameters.latent", mine)
+    saving = {"class_type": "SaveLatent", "inputs": {"samples": [node, 2], "filename_prefix": "flipped"}}
+    sent = _sent(farm, canvas, saving)
+    assert [sent["latent"]["type"], len(sent["latent"]["files"])] == ["LATENT", 1]
