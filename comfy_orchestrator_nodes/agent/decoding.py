@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import eightbit, skeleton
+from . import eightbit, objects, skeleton
 from .container import EIGHT_BIT, FORMAT, LENGTH_BYTES, VERSION, Entry, header_length, read_header
 from .dtypes import BY_NAME, DType, RawArray, as_numpy, as_torch
 from .errors import MalformedValue, UnsupportedValue
@@ -29,6 +29,10 @@ class Native(Protocol):
         """Return tensors of different shapes that are treated as one."""
         ...
 
+    def object(self, parts: objects.Parts) -> Any:
+        """Return an object of one of ComfyUI's classes."""
+        ...
+
 
 class _Numpy:
     def tensor(self, dtype: DType, content: RawArray, shape: tuple[int, ...]) -> Any:
@@ -36,6 +40,9 @@ class _Numpy:
 
     def nested(self, tensors: list[Any]) -> Any:
         return Nested(tuple(tensors))
+
+    def object(self, parts: objects.Parts) -> Any:
+        return parts
 
 
 class _Torch:
@@ -50,6 +57,9 @@ class _Torch:
                 "The value is made of several tensors, which this ComfyUI does not know: update it.", path="value"
             ) from None
         return NestedTensor(tensors)
+
+    def object(self, parts: objects.Parts) -> Any:
+        return objects.made_of(parts)
 
 
 NUMPY: Native = _Numpy()
@@ -244,6 +254,9 @@ class _Reader:
 
     def nested(self, tensors: list[Any]) -> Any:
         return self._native.nested(tensors)
+
+    def object(self, parts: objects.Parts) -> Any:
+        return self._native.object(parts)
 
     def _dtype(self, reference: dict[str, Json], entry: Entry) -> DType:
         told = reference.get("dtype", entry.stored)

@@ -14,6 +14,7 @@ from . import eightbit, skeleton
 from .container import EIGHT_BIT, FORMAT, VERSION, write_header
 from .dtypes import BY_NAME, DType, RawArray, RawTensor, array_dtype, check_dense, tensor_bits
 from .errors import UnsupportedValue
+from .objects import StoredFile
 from .skeleton import Json
 
 EIGHT_BIT_TYPES = frozenset({"IMAGE", "MASK"})
@@ -30,7 +31,11 @@ class _Stored:
     stored: str
     shape: tuple[int, ...]
     itemsize: int
-    content: RawArray
+    content: RawArray | StoredFile
+
+    @property
+    def size_bytes(self) -> int:
+        return self.content.size_bytes if isinstance(self.content, StoredFile) else self.content.nbytes
 
 
 class Encoded:
@@ -40,7 +45,7 @@ class Encoded:
         self.type = type_
         self._header = header
         self._tensors = tensors
-        self.size_bytes = len(header) + sum(tensor.content.nbytes for tensor in tensors)
+        self.size_bytes = len(header) + sum(tensor.size_bytes for tensor in tensors)
 
     def parts(self) -> Iterator[memoryview]:
         """Yield the bytes in order, as read-only buffers; can be asked again.
@@ -49,7 +54,10 @@ class Encoded:
         """
         yield memoryview(self._header)
         for tensor in self._tensors:
-            yield from _pieces(tensor.content)
+            if isinstance(tensor.content, StoredFile):
+                yield from _read(tensor.content)
+            else:
+                yield from _pieces(tensor.content)
 
     def sha256(self) -> str:
         """Return the hash that names the value, in lower-case hex."""
@@ -83,7 +91,7 @@ def encode(value: Any, type_: str, *, arrays_are_tensors: bool = False) -> Encod
         "skeleton": json.dumps(form, separators=(",", ":"), allow_nan=False),
     }
     try:
-        header = write_header(metadata, [(t.name, t.stored, t.shape, t.content.nbytes) for t in tensors])
+        header = write_header(metadata, [(t.name, t.stored, t.shape, t.size_bytes) for t in tensors])
     except OverflowError:
         raise UnsupportedValue(
             "The value has too many parts to travel: put its numbers into tensors, or its data into a text.",
@@ -117,7 +125,10 @@ class _Writer:
             return "scalar", self._add(dtype, array, may_shrink=False)
         return "tensor" if self._arrays_are_tensors else "array", self._add_known(dtype, array)
 
-    def raw(self, value: bytes) -> dict[str, Json]:
+    def raw(self, value: bytes | memoryview | StoredFile) -> dict[str, Json]:
+        if isinstance(value, StoredFile):
+            self.tensors.append(_Stored(str(len(self.tensors)), "U8", (value.size_bytes,), 1, value))
+            return {"t": len(self.tensors) - 1}
         return self._add(BY_NAME["U8"], np.frombuffer(value, np.uint8))
 
     def _add_known(self, dtype: DType, array: RawArray) -> dict[str, Json]:
@@ -142,6 +153,24 @@ class _Writer:
             reference["dtype"] = dtype.name
         self.tensors.append(_Stored(str(len(self.tensors)), stored, shape, itemsize, content))
         return reference
+
+
+def _read(file: StoredFile) -> Iterator[memoryview]:
+    """Yield a file's content as it was when its size was told.
+
+    Raises:
+        UnsupportedValue: it cannot be read any more, or became shorter.
+    """
+    left = file.size_bytes
+    try:
+        with file.path.open("rb", buffering=0) as opened:
+            while left and (piece := opened.read(min(left, _PIECE_BYTES))):
+                left -= len(piece)
+                yield memoryview(piece)
+    except OSError as error:
+        raise UnsupportedValue(f"The file of the value cannot be read: {error.strerror}.", path="value") from error
+    if left:
+        raise UnsupportedValue("The file of the value became shorter while it was sent.", path="value")
 
 
 def _pieces(array: RawArray) -> Iterator[memoryview]:

@@ -89,7 +89,7 @@ def _token(folder: Path) -> Token:
 
 def _values_part() -> Part:
     return Part(
-        capabilities=("values",),
+        capabilities=("values", "values.objects"),
         facts={
             "values": {
                 "format": VERSION,

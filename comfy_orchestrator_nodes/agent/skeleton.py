@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from . import objects
 from .dtypes import RawTensor, is_tensor
 from .errors import MalformedValue, UnsupportedValue
 
@@ -43,8 +44,8 @@ class Writer(Protocol):
         """Store a numpy array or number; the kind is ``tensor``, ``array`` or ``scalar``."""
         ...
 
-    def raw(self, value: bytes) -> dict[str, Json]:
-        """Store bytes."""
+    def raw(self, value: bytes | memoryview | objects.StoredFile) -> dict[str, Json]:
+        """Store bytes, or the content of a file."""
         ...
 
 
@@ -65,6 +66,10 @@ class Reader(Protocol):
 
     def nested(self, tensors: list[Any]) -> Any:
         """Return tensors that are treated as one."""
+        ...
+
+    def object(self, parts: objects.Parts) -> Any:
+        """Return an object of one of ComfyUI's classes."""
         ...
 
 
@@ -91,7 +96,7 @@ def pack(value: Any, store: Writer, path: str = "value", depth: int = 0) -> Json
         return _pack_dict(value, store, path, depth)
     if kind is tuple:
         return {_TAG: "tuple", "of": [pack(v, store, f"{path}[{n}]", depth + 1) for n, v in enumerate(value)]}
-    if kind is bytes:
+    if kind in (bytes, memoryview, objects.StoredFile):
         return _reference("bytes", store.raw(value))
     if is_tensor(value) or kind is RawTensor:
         return _reference("tensor", store.tensor(value, path))
@@ -100,6 +105,10 @@ def pack(value: Any, store: Writer, path: str = "value", depth: int = 0) -> Json
     if kind is Nested or f"{kind.__module__}.{kind.__qualname__}" == "comfy.nested_tensor.NestedTensor":
         parts = [_reference("tensor", store.tensor(t, f"{path}.tensors[{n}]")) for n, t in enumerate(value.tensors)]
         return {_TAG: "nested", "of": parts}
+    named = value.kind if kind is objects.Parts else objects.kind_of(value)
+    if named is not None:
+        members = objects.parts_of(value, named, path).members
+        return {_TAG: "object", "kind": named, "of": _pack_dict(dict(members), store, path, depth)}
     raise UnsupportedValue(
         f"{path} is a {kind.__module__}.{kind.__qualname__}, which cannot travel to another server: only tensors, "
         "numbers, texts, and lists and dictionaries of these can. Make it in the workflow where it is used.",
@@ -195,6 +204,15 @@ def _unpack_nested(form: dict[str, Json], store: Reader, _depth: int) -> Any:
     return store.nested([store.tensor(item) for item in items])
 
 
+def _unpack_object(form: dict[str, Json], store: Reader, depth: int) -> Any:
+    named, members = form.get("kind"), form.get("of")
+    if not isinstance(named, str) or not isinstance(members, dict) or _TAG in members:
+        raise MalformedValue("An object in the value does not say what it is made of.")
+    parts = objects.Parts(named, {name: unpack(member, store, depth + 1) for name, member in members.items()})
+    objects.check(parts)
+    return store.object(parts)
+
+
 _UNPACKERS: dict[str, Callable[[dict[str, Json], Reader, int], Any]] = {
     "int": _unpack_int,
     "float": _unpack_float,
@@ -206,6 +224,7 @@ _UNPACKERS: dict[str, Callable[[dict[str, Json], Reader, int], Any]] = {
     "array": lambda form, store, _: store.array(form),
     "scalar": lambda form, store, _: _scalar(store.array(form)),
     "nested": _unpack_nested,
+    "object": _unpack_object,
 }
 
 

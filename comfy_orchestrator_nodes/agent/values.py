@@ -12,6 +12,7 @@ from . import files
 from .blobs import BlobStore
 from .dtypes import is_tensor
 from .errors import UnsupportedValue
+from .objects import is_exact
 from .wire import MEDIA_TYPE, TORCH, Encoded, Native, decode, encode
 
 VALUE = "value"
@@ -62,8 +63,6 @@ class Values:
             UnsupportedValue: it, or a part of it, cannot travel.
             BlobTooLarge, BlobsFull, DiskFull: there is no room for it.
         """
-        if type_ in files.FILE_TYPES and hasattr(value, "save_to"):
-            return self._write_file(value, type_, owner)
         encoded = encode(value, type_)
         handle = {
             "sha256": self._store_parts(encoded.parts(), encoded.size_bytes, owner),
@@ -71,7 +70,7 @@ class Values:
             "type": type_,
             "form": VALUE,
             "media_type": MEDIA_TYPE,
-            "lossless": True,
+            "lossless": is_exact(value),
             "summary": summary(value),
         }
         if encoded.size_bytes <= INLINE_BYTES:
@@ -85,24 +84,6 @@ class Values:
             return [write(item) for item in items]
         with ThreadPoolExecutor(min(_AT_ONCE, len(items)), "agent-values") as threads:
             return list(threads.map(write, items))
-
-    def _write_file(self, value: Any, type_: str, owner: str) -> Handle:
-        with files.opened(value, self._store.scratch()) as (file, own):
-            size_bytes = file.seek(0, 2)
-            file.seek(0)
-            head = file.read(files.HEAD_BYTES)
-            file.seek(0)
-            chunks = iter(lambda: file.read(4 << 20), b"")
-            sha256 = self._store_parts(map(memoryview, chunks), size_bytes, owner)
-        return {
-            "sha256": sha256,
-            "size_bytes": size_bytes,
-            "type": type_,
-            "form": FILE,
-            "media_type": files.media_type(head),
-            "lossless": own,
-            "summary": f"{type_} of {size_bytes} bytes",
-        }
 
     def _store_parts(self, parts: Iterable[memoryview], size_bytes: int, owner: str) -> str:
         reservation = self._store.reserve(size_bytes)

@@ -12,6 +12,7 @@ from .decoding import NUMPY, TORCH, Native, ValueInfo, decode, decode_item, insp
 from .dtypes import RawTensor
 from .encoding import EIGHT_BIT_TYPES, Encoded, encode
 from .errors import MalformedValue, UnsupportedValue, WireError
+from .objects import VIDEO, Parts
 from .packing import NAME as PACKING
 from .packing import Unpacker, Zstd, find_zstd, pack
 from .skeleton import Nested
@@ -27,10 +28,12 @@ __all__ = [
     "PACKING",
     "TORCH",
     "VERSION",
+    "VIDEO",
     "Encoded",
     "MalformedValue",
     "Native",
     "Nested",
+    "Parts",
     "RawTensor",
     "Unpacker",
     "UnsupportedValue",

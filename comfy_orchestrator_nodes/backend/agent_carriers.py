@@ -1,6 +1,6 @@
 """How values enter and leave a ComfyUI that has this pack: as blobs of its agent, bit for bit.
 
-Whatever comes as a file (an upload, a video) stays one: it enters through the stock loaders, as on a plain backend.
+Whatever comes as a file (an upload) stays one: it enters through the stock loaders, as on a plain backend.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from ..domain import FILE_TYPES, TENSOR_TYPES, Definition, FileRef, JobSpec, Json, Value
+from ..domain import FILE_TYPES, OBJECT_TYPES, TENSOR_TYPES, Definition, FileRef, JobSpec, Json, Value
 from ..errors import UnsupportedValue
 from ..workflow.fragments import Collector, Entry, Exit, MakeId
 from ..workflow.nodeinfo import NodeInfo
@@ -23,8 +23,14 @@ BLOBS_KEY = "orchestrator_value"
 _SPLIT = "SplitImageWithAlpha"
 """ComfyUI's own node; its mask is 1 - alpha, as LoadImage's is, and all 0 for an image without alpha."""
 
-NATIVE_TYPES = (FILE_TYPES - {"VIDEO"}) | TENSOR_TYPES
+_OBJECTS = OBJECT_TYPES | {"VIDEO"}
+"""What agents of before could not make."""
+
+NATIVE_TYPES = FILE_TYPES | TENSOR_TYPES | OBJECT_TYPES
 """What blobs hold."""
+
+_OBJECTS_CAPABILITY = "values.objects"
+_VIDEO_LOSS = "a video made of frames is encoded (H.264); one that comes from a file stays that file"
 
 
 class AgentCarriers:
@@ -32,10 +38,13 @@ class AgentCarriers:
 
     by_file = True
 
-    def __init__(self, plain: PlainCarriers, *, leave_as_blobs: frozenset[str]) -> None:
-        """Take blobs in always; let values of the types ``leave_as_blobs`` out as such."""
+    def __init__(
+        self, plain: PlainCarriers, *, leave_as_blobs: frozenset[str], native: frozenset[str] = NATIVE_TYPES
+    ) -> None:
+        """Take blobs of the types ``native`` in; let values of the types ``leave_as_blobs`` among them out as such."""
         self._plain = plain
-        self._leave_as_blobs = leave_as_blobs
+        self._native = native
+        self._leave_as_blobs = leave_as_blobs & native
 
     @property
     def infos(self) -> Mapping[str, NodeInfo]:
@@ -44,15 +53,23 @@ class AgentCarriers:
 
     def loss(self, type_: str) -> str | None:
         """Say in words what is lost of a value of this type, or None if nothing."""
-        return None if type_ in NATIVE_TYPES else self._plain.loss(type_)
+        if type_ == "VIDEO" and type_ in self._native:
+            return _VIDEO_LOSS
+        return None if type_ in self._native else self._plain.loss(type_)
 
     def loss_on_leaving(self, type_: str) -> str:
         """Say in words what may have been lost of an output of this type; empty if nothing."""
-        return "" if type_ in self._leave_as_blobs else self._plain.loss_on_leaving(type_)
+        if type_ in self._leave_as_blobs:
+            return _VIDEO_LOSS if type_ == "VIDEO" else ""
+        return self._plain.loss_on_leaving(type_)
 
     def takes(self, value: Value) -> bool:
         """Whether a stored value can enter as it is; several blobs have to be made one first."""
-        return not value.is_blob or len(value.files) == 1
+        return not value.is_blob or (len(value.files) == 1 and self.as_blob(value.type))
+
+    def as_blob(self, type_: str) -> bool:
+        """Whether a value of this type that has to be written anew becomes a blob, and not files."""
+        return type_ in self._native
 
     def enter(self, type_: str, names: Sequence[str], make_id: MakeId) -> Entry:
         """Build the stock loaders of uploaded files; see ``PlainCarriers.enter``."""
@@ -64,6 +81,8 @@ class AgentCarriers:
         Raises:
             UnsupportedValue: there is more than one blob.
         """
+        if not self.as_blob(type_):
+            return self._plain.enter_blobs(type_, hashes, make_id)
         if len(hashes) != 1:
             raise UnsupportedValue(f"{len(hashes)} blobs of type {type_} cannot enter as one value.", type=type_)
         value_in = make_id("value")
@@ -105,16 +124,22 @@ async def carriers_of(peer: Peer, definition: Definition, spec: JobSpec) -> Back
     if VALUE_IN not in infos or VALUE_OUT not in infos:
         return PlainCarriers(infos)
     native = spec.native or spec.fidelity == "exact"
-    return AgentCarriers(PlainCarriers(infos), leave_as_blobs=NATIVE_TYPES if native else TENSOR_TYPES)
+    return AgentCarriers(
+        PlainCarriers(infos),
+        leave_as_blobs=NATIVE_TYPES if native else TENSOR_TYPES | OBJECT_TYPES,
+        native=NATIVE_TYPES if peer.agent_can(_OBJECTS_CAPABILITY) else NATIVE_TYPES - _OBJECTS,
+    )
 
 
-def as_plain(values: Mapping[str, Value]) -> dict[str, Value]:
-    """Return values as they will be once what a plain backend cannot take as it is was written to files.
+def as_taken(values: Mapping[str, Value], carriers: BackendCarriers) -> dict[str, Value]:
+    """Return values as they will be once what a backend cannot take as it is was written to files.
 
     The files stand for those that are only made for an attempt: whether a backend qualifies does not depend on them.
     """
     stand_in = (FileRef("0" * 64, 0, "application/octet-stream"),)
     return {
-        name: Value(value.type, files=stand_in) if value.is_blob and value.type in FILE_TYPES else value
+        name: Value(value.type, files=stand_in)
+        if value.is_blob and value.type in FILE_TYPES and not carriers.as_blob(value.type)
+        else value
         for name, value in values.items()
     }

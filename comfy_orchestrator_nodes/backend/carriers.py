@@ -163,6 +163,10 @@ class PlainCarriers:
         """Whether a stored value can enter as it is, or must be written to files first."""
         return not value.is_blob or value.type not in FILE_TYPES
 
+    def as_blob(self, type_: str) -> bool:
+        """Whether a value of this type that has to be written anew becomes a blob: never here."""
+        return False
+
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def enter(self, type_: str, names: Sequence[str], make_id: MakeId) -> Entry:

@@ -74,6 +74,11 @@ class Peer:
         """Whether values can move through an agent there, as far as is known now."""
         return self.capabilities is not None and self.capabilities.agent is not None and self.capabilities.agent.trusted
 
+    def agent_can(self, capability: str) -> bool:
+        """Whether its agent says that it can do something; see docs/agent-protocol.md for the names."""
+        found = self.capabilities.agent if self.capabilities is not None else None
+        return found is not None and capability in found.capabilities
+
     def keeps(self, hashes: Collection[str]) -> None:
         """Take note that its agent keeps these values. So many are noted that the oldest hints may as well go."""
         if len(self.blobs) + len(hashes) > BLOBS_NOTED:

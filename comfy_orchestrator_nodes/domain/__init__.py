@@ -40,7 +40,13 @@ FILE_TYPES = frozenset({"IMAGE", "MASK", "LATENT", "AUDIO", "VIDEO"})
 TENSOR_TYPES = frozenset({"CONDITIONING", "SIGMAS"})
 """ComfyUI types built of tensors and JSON that no file format of ComfyUI holds: only blobs carry them."""
 
-STORED_TYPES = FILE_TYPES | TENSOR_TYPES
+OBJECT_TYPES = frozenset(
+    {"SVG", "MESH", "VOXEL", "FILE_3D"}
+    | {f"FILE_3D_{name}" for name in ("GLB", "GLTF", "FBX", "OBJ", "STL", "USDZ", "PLY", "SPLAT", "SPZ", "KSPLAT")}
+)
+"""ComfyUI types that are objects of its own classes, many of them files: as TENSOR_TYPES, only blobs carry them."""
+
+STORED_TYPES = FILE_TYPES | TENSOR_TYPES | OBJECT_TYPES
 """ComfyUI types whose values are stored as files of one kind or the other."""
 
 BLOB_MEDIA_TYPE = "application/x-comfyui-value"

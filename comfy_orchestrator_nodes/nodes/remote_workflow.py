@@ -377,8 +377,7 @@ def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
 
 def _some_file(type_: str) -> Value:
     """Return a value that stands for any of its type: whether a backend can take it does not depend on its content."""
-    media_type = "application/octet-stream" if type_ == "VIDEO" else BLOB_MEDIA_TYPE
-    return Value(type_, files=(FileRef("0" * 64, 0, media_type),))
+    return Value(type_, files=(FileRef("0" * 64, 0, BLOB_MEDIA_TYPE),))
 
 
 def _failure(index: int, outcome: Outcome) -> dict[str, Json]:

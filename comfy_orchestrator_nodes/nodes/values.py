@@ -20,7 +20,7 @@ LEASE_S = 3600.0
 def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json | Value:
     """Return what a job takes for a parameter: a stored value, or the constant itself.
 
-    Everything but a video is stored as it is, bit for bit; whoever cannot take it so is given another form of it.
+    It is stored as it is, bit for bit (a video as its file); whoever cannot take it so is given another form of it.
 
     Raises:
         UnsupportedValue: the value is not what the parameter's type says.
@@ -37,11 +37,7 @@ def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json 
 
     with ExitStack() as stack:
         stack.callback(_close_all, sinks)
-        if parameter.type == "VIDEO":
-            written = codecs.encode(native, parameter.type, open_sink)
-        else:
-            written = [blobs.encode_blob(native, parameter.type, open_sink)]
-        return Value(parameter.type, files=tuple(sink.publish() for sink in written))
+        return Value(parameter.type, files=(blobs.encode_blob(native, parameter.type, open_sink).publish(),))
 
 
 def decode(value: Value, artifacts: ArtifactStore) -> Any:

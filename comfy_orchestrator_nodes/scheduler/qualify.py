@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..backend.agent_carriers import AgentCarriers, as_plain, carriers_of
+from ..backend.agent_carriers import as_taken, carriers_of
 from ..backend.peer import Farm, Peer
 from ..domain import Definition, JobSpec, Json
 from ..errors import BackendError, OrchestratorError
@@ -177,7 +177,7 @@ class Qualifier:
         carriers = await carriers_of(peer, definition, spec)
         losses = carriers.loss if spec.fidelity == "exact" else None
         prompt = needed_prompt(definition, spec.outputs)
-        values = spec.values if isinstance(carriers, AgentCarriers) else as_plain(spec.values)
+        values = as_taken(spec.values, carriers)
         infos = await peer.infos.many({class_type(node) for node in prompt.values()} | carriers.infos.keys())
         needs.models = frozenset(need.value for need in models_needed(prompt, infos)) or needs.models
         return preflight(definition, values, spec.outputs, carriers=carriers, infos=infos, losses=losses)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from ..backend.agent_carriers import AgentCarriers, BackendCarriers
+from ..backend.agent_carriers import BackendCarriers
 from ..backend.carriers import media_type_of, upload_name
 from ..backend.codecs import blobs as blob_codec
 from ..backend.codecs.clean import cleaner
@@ -110,7 +110,7 @@ class Transfer:
         for name, value in values.items():
             if carriers.takes(value):
                 continue
-            form = (value.type, tuple(ref.sha256 for ref in value.files), isinstance(carriers, AgentCarriers))
+            form = (value.type, tuple(ref.sha256 for ref in value.files), carriers.as_blob(value.type))
             written = await self._in_form(form, value, traffic, owner)
             adapted[name] = replace(value, files=written.files)
             if written.loss:

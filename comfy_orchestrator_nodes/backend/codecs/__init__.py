@@ -20,7 +20,6 @@ _WRITERS: dict[str, Callable[[Any, Callable[[str], Any]], list[Any]]] = {
     "MASK": images.write_mask,
     "LATENT": latents.write_latent,
     "AUDIO": audio.write_audio,
-    "VIDEO": video.write_video,
 }
 _READERS: dict[str, Callable[[Sequence[BinaryIO]], list[Any]]] = {
     "IMAGE": images.read_images,
@@ -36,14 +35,13 @@ def encode(native: Any, type_: str, open_sink: Callable[[str], SinkT]) -> list[S
 
     Args:
         native: IMAGE: float tensor ``(B, H, W, C)`` in 0..1 with C 3 or 4; MASK: ``(B, H, W)`` or ``(H, W)``; LATENT:
-            ``{"samples": tensor}``; AUDIO: ``{"waveform": (B, C, T), "sample_rate": int}``; VIDEO: ComfyUI's
-            VideoInput. Arrays will do for tensors.
+            ``{"samples": tensor}``; AUDIO: ``{"waveform": (B, C, T), "sample_rate": int}``. Arrays will do for tensors.
         type_: its ComfyUI type.
         open_sink: makes a file to write to, for a media type.
 
     Returns:
         The sinks in the order of the value's files, written to the end and left open: one for each image, mask or
-        audio of a batch, one for a latent or a video.
+        audio of a batch, one for a latent.
 
     Raises:
         UnsupportedValue: the value is not what its type says, or has no files (an empty batch).

@@ -11,7 +11,7 @@ import numpy as np
 from ...agent import wire
 from ...domain import BLOB_MEDIA_TYPE
 from ...errors import NoPicture, NotFound, UnsupportedValue, ValueLost
-from . import audio, images, latents
+from . import audio, images, latents, video
 from .arrays import ByteArray, SinkT, as_array
 
 _FILE_WRITERS: dict[str, Callable[[Any, Callable[[str], Any]], list[Any]]] = {
@@ -74,6 +74,8 @@ def write_files(files: Sequence[BinaryIO], type_: str, open_sink: Callable[[str]
         ValueLost: a blob is damaged.
         UnsupportedValue: there are no such files for this value.
     """
+    if type_ == "VIDEO":
+        return [video.write_content(_file_of(file), open_sink) for file in files], ""
     writer = _FILE_WRITERS.get(type_)
     if writer is None:
         raise UnsupportedValue(f"Values of type {type_} are no files.", type=type_)
@@ -123,9 +125,18 @@ def _eight_bit(image: Any) -> ByteArray:
     return pixels
 
 
-def _decoded(file: BinaryIO) -> Any:
+def _file_of(file: BinaryIO) -> bytes:
+    """Return the file that a blob of a video holds."""
+    parts = _decoded(file, wire.NUMPY)
+    if not isinstance(parts, wire.Parts) or parts.kind != wire.VIDEO:
+        raise ValueLost("A stored value should be a video, and is none.")
+    content: bytes = parts.members["file"]
+    return content
+
+
+def _decoded(file: BinaryIO, native: wire.Native = wire.TORCH) -> Any:
     try:
-        return wire.decode(file, wire.TORCH)
+        return wire.decode(file, native)
     except wire.MalformedValue as error:
         raise ValueLost(f"A stored value cannot be read: {error}") from error
     except wire.UnsupportedValue as error:

@@ -1,12 +1,10 @@
-"""VIDEO: the file it is. A video that was made of frames is encoded by ComfyUI first."""
+"""VIDEO: the file it is."""
 
 from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import UnsupportedValue, ValueLost
@@ -16,38 +14,9 @@ _PART_BYTES = 1 << 20
 _HEAD_BYTES = 16
 
 
-def write_video(native: Any, open_sink: Callable[[str], SinkT]) -> list[SinkT]:
-    """Copy a ComfyUI ``VideoInput`` to a file; see ``encode``."""
-    if not hasattr(native, "save_to"):
-        raise UnsupportedValue(
-            f"A VIDEO is one of ComfyUI's video inputs; this is {type(native).__name__}.", type="VIDEO"
-        )
-    source = _own_file(native)
-    if isinstance(source, io.BytesIO):
-        # A reader of its own: the video keeps using the position of its buffer.
-        return [_copy(io.BytesIO(source.getbuffer()), open_sink)]
-    if source is not None:
-        with source.open("rb") as file:
-            return [_copy(file, open_sink)]
-    with tempfile.TemporaryDirectory() as folder:
-        # To a path, because ComfyUI (0.3.75) finds no format for a buffer.
-        path = Path(folder, "video.mp4")
-        native.save_to(str(path))
-        with path.open("rb") as file:
-            return [_copy(file, open_sink)]
-
-
-def _own_file(native: Any) -> Path | io.BytesIO | None:
-    """Return the file that a video is, or None if it is a part of one or made of frames."""
-    own = getattr(type(native), "get_stream_source", None)
-    if own is None or own.__qualname__.startswith("VideoInput."):
-        return None
-    if any(getattr(native, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration", "crop")):
-        return None
-    source = native.get_stream_source()
-    if isinstance(source, io.BytesIO):
-        return source
-    return Path(source) if isinstance(source, str) else None
+def write_content(content: bytes, open_sink: Callable[[str], SinkT]) -> SinkT:
+    """Write the content of a video's file as it is."""
+    return _copy(io.BytesIO(content), open_sink)
 
 
 def _copy(source: BinaryIO, open_sink: Callable[[str], SinkT]) -> SinkT:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,12 +56,30 @@ def made(kind: str, seed: int, size: int) -> Any:
         return [[shared, more], [noise(1, 77, 64), {"pooled_output": None}]]
     if kind == "SIGMAS":
         return noise(size).sort(descending=True).values
+    if kind == "VIDEO":
+        from comfy_api.input_impl import VideoFromFile
+
+        # Whoever carries it has no business in it.
+        noisy = (noise(size * 1000) * 255).to(torch.uint8).numpy().tobytes()
+        return VideoFromFile(io.BytesIO(b"\0\0\0\x18ftypisom" + noisy))
+    if kind == "SVG":
+        from comfy_extras.nodes_images import SVG
+
+        return SVG([io.BytesIO(f"<svg><text>{n} {seed}</text></svg>".encode()) for n in range(3)])
+    if kind == "MESH":
+        from comfy_api.latest._util import MESH
+
+        return MESH(noise(1, size, 3), (noise(1, size, 3) * size).to(torch.int64))
+    if kind == "VOXEL":
+        from comfy_api.latest._util import VOXEL
+
+        return VOXEL(noise(1, size, size, size))
     raise ValueError(kind)
 
 
 KINDS = (
     *("IMAGE", "IMAGE of 8 bits", "IMAGE with alpha", "IMAGE out of range", "smooth IMAGE", "MASK", "LATENT", "AUDIO"),
-    *("CONDITIONING", "SIGMAS"),
+    *("CONDITIONING", "SIGMAS", "VIDEO", "SVG", "MESH", "VOXEL"),
 )
 
 
@@ -74,6 +94,14 @@ def _feed(found: Any, value: Any) -> None:
     if isinstance(value, torch.Tensor):
         found.update(f"{value.dtype} {tuple(value.shape)} ".encode())
         found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, io.BytesIO):
+        found.update(value.getvalue())
+    elif hasattr(value, "get_stream_source"):
+        source = value.get_stream_source()
+        _feed(found, io.BytesIO(Path(source).read_bytes()) if isinstance(source, str) else source)
+    elif type(value).__name__ in ("SVG", "MESH", "VOXEL"):
+        found.update(type(value).__name__.encode())
+        _feed(found, vars(value))
     elif isinstance(value, Mapping):
         for key in value:
             found.update(f"key {key!r} ".encode())

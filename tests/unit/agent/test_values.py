@@ -17,20 +17,6 @@ from comfy_orchestrator_nodes.agent.nodes import build
 from comfy_orchestrator_nodes.agent.values import Values
 
 
-class Video:
-    """As ComfyUI's VideoFromFile: it has a file of its own, or is written to one."""
-
-    def __init__(self, source: str | io.BytesIO | None, content: bytes = b"") -> None:
-        self._source = source
-        self._content = content
-
-    def get_stream_source(self) -> str | io.BytesIO | None:
-        return self._source
-
-    def save_to(self, path: str) -> None:
-        Path(path).write_bytes(self._content)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> BlobStore:
     return BlobStore(tmp_path, limit_bytes=100 << 20)
@@ -82,33 +68,6 @@ def test_an_item_that_cannot_travel_fails_the_list_and_leaves_no_half_file(value
     with pytest.raises(UnsupportedValue):
         values.write_all(items, "ANY", "attempt")
     assert not list(store.root.glob("*.part"))
-
-
-@pytest.mark.parametrize(
-    ("head", "media_type"),
-    [
-        (b"\0\0\0\x18ftypisom", "video/mp4"),
-        (b"\0\0\0\x18ftypqt  ", "video/quicktime"),
-        (b"\x1a\x45\xdf\xa3", "video/webm"),
-        (b"", "application/octet-stream"),
-    ],
-)
-def test_a_video_that_is_a_file_is_stored_as_it_is(
-    values: Values, store: BlobStore, tmp_path: Path, head: bytes, media_type: str
-) -> None:
-    content = head + b"frames" * 2_000_000 if head else b""
-    (tmp_path / "video").write_bytes(content)
-    for source in (str(tmp_path / "video"), io.BytesIO(content)):
-        handle = values.write(Video(source), "VIDEO", "attempt")
-        assert (handle["form"], handle["media_type"], handle["lossless"]) == ("file", media_type, True)
-        with store.open(handle["sha256"]) as file:
-            assert file.read() == content
-
-
-def test_a_video_of_frames_is_encoded_and_says_so(values: Values, store: BlobStore) -> None:
-    handle = values.write(Video(None, b"\0\0\0\x18ftypisom"), "VIDEO", "attempt")
-    assert handle["lossless"] is False
-    assert [path.name for path in store.root.iterdir()] == [handle["sha256"]]
 
 
 def test_what_cannot_travel_or_does_not_fit_leaves_nothing(values: Values, store: BlobStore) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-from pathlib import Path
 from typing import Any
 
 import av
@@ -17,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from comfy_orchestrator_nodes.agent import wire
 from comfy_orchestrator_nodes.backend import codecs
+from comfy_orchestrator_nodes.backend.codecs import blobs
 from comfy_orchestrator_nodes.backend.codecs.png import write_png
 from comfy_orchestrator_nodes.errors import UnsupportedValue, ValueLost
 
@@ -349,45 +350,30 @@ def test_what_is_no_sound_is_refused_in_words(native: Any) -> None:
 # --- video -----------------------------------------------------------------------------------------------------------
 
 
-class FileVideo:
-    """ComfyUI's VideoFromFile, as far as it is used."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-
-    def get_stream_source(self) -> Any:
-        return self._source
-
-    def save_to(self, path: str) -> None:
-        Path(path).write_bytes(b"\0\0\0\x18ftypmp42 made anew")
-
-
-def test_a_video_is_the_file_it_is(tmp_path: Any) -> None:
-    content = b"\x1a\x45\xdf\xa3 a webm" * 100
-    path = tmp_path / "v.webm"
-    path.write_bytes(content)
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [(b"\x1a\x45\xdf\xa3", "video/webm"), (b"\0\0\0\x18ftypqt  ", "video/quicktime"), (b"", "video/mp4")],
+)
+def test_a_video_becomes_its_file_again_for_a_plain_backend(head: bytes, media_type: str) -> None:
+    content = head + b"streams" * 100_000
     media: list[str] = []
 
     def open_sink(media_type: str) -> io.BytesIO:
         media.append(media_type)
         return io.BytesIO()
 
-    for source in (str(path), io.BytesIO(content)):
-        (file,) = codecs.encode(FileVideo(source), "VIDEO", open_sink)
-        assert file.getvalue() == content
-    assert media == ["video/webm", "video/webm"]
+    blob = b"".join(wire.encode(wire.Parts(wire.VIDEO, {"file": content}), "VIDEO").parts())
+    (file,), loss = blobs.write_files([io.BytesIO(blob)], "VIDEO", open_sink)
+    assert (file.getvalue(), media, loss) == (content, [media_type], "")
 
 
-def test_a_video_that_is_cut_from_its_file_is_written_anew() -> None:
-    video = FileVideo(io.BytesIO(b"the whole"))
-    video.__dict__["_VideoFromFile__duration"] = 2.5
-    (file,) = encode(video, "VIDEO")
-    assert file.getvalue().endswith(b"made anew")
-
-
-def test_what_is_no_video_is_refused_in_words() -> None:
-    with pytest.raises(UnsupportedValue, match="VIDEO"):
-        encode(b"bytes", "VIDEO")
+@pytest.mark.parametrize(
+    "value", [b"bytes", wire.Parts("svg", {"files": [b"<svg/>"]}), wire.Parts(wire.VIDEO, {"file": b""})]
+)
+def test_what_is_no_video_does_not_become_its_file(value: object) -> None:
+    blob = b"".join(wire.encode(value, "VIDEO").parts())
+    with pytest.raises((ValueLost, UnsupportedValue)):
+        blobs.write_files([io.BytesIO(blob)], "VIDEO", lambda _: io.BytesIO())
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
