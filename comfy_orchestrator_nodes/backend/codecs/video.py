@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
+from ...agent import wire
 from ...errors import UnsupportedValue, ValueLost
 from .arrays import SinkT
 
@@ -39,13 +40,11 @@ def _media_type(head: bytes) -> str:
 
 def read_videos(files: Sequence[BinaryIO]) -> list[Any]:
     """Return each file as ComfyUI's own ``VideoFromFile``, which holds a copy: the stored file may go before it."""
-    from comfy_api.input_impl import VideoFromFile
-
     videos = []
     for file in files:
         file.seek(0)
-        content = io.BytesIO(file.read())
-        if not content.getbuffer().nbytes:
+        content = file.read()
+        if not content:
             raise ValueLost("A file that should hold a video is empty.")
-        videos.append(VideoFromFile(content))
+        videos.append(wire.TORCH.object(wire.Parts(wire.VIDEO, {"file": content})))
     return videos
