@@ -34,6 +34,10 @@ _INLINE = ("image/", "audio/", "video/")
 _SCRIPTABLE = frozenset({"image/svg+xml"})
 
 
+IMAGES_HEADER = "X-Images"
+"""How many images the value holds that a preview is of."""
+
+
 async def put_value(call: Call) -> FileView:
     """Store a file: the body is its content, the Content-Type says what it is. It is kept for an hour at least."""
     media_type = guard.media_type_of(call.request)
@@ -64,7 +68,7 @@ async def get_value(call: Call, sha256: str, query: DownloadQuery) -> web.Stream
 async def get_preview(call: Call, sha256: str, query: PreviewQuery) -> web.StreamResponse:
     """Return a small picture of a stored image, or of one image or mask of a value: at most 512 × 512 pixels.
 
-    A value that stayed on its backend is brought here for it.
+    A value that stayed on its backend is brought here for it. The header `X-Images` tells how many images it holds.
     """
     etag = f"{sha256}-{query.index}"
     headers = {
@@ -76,6 +80,7 @@ async def get_preview(call: Call, sha256: str, query: PreviewQuery) -> web.Strea
     if any(tag.value == etag for tag in call.request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     picture = await call.service.pictures.preview(sha256, query.media_type, query.index)
+    headers[IMAGES_HEADER] = str(picture.count)
     return web.Response(body=picture.data, content_type=f"image/{picture.format}", headers=headers)
 
 

@@ -6,12 +6,12 @@ import asyncio
 import io
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from PIL import Image, ImageOps, features
 
-from ..backend.codecs.blobs import image_of
+from ..backend.codecs.blobs import image_of, images_in
 from ..domain import BLOB_MEDIA_TYPE, FileRef
 from ..errors import NoPicture, NotFound
 from ..store.artifacts import ArtifactStore
@@ -42,6 +42,8 @@ class Picture:
 
     data: bytes
     format: str
+    count: int = 1
+    """How many images the value holds of which this is one."""
 
 
 class Pictures:
@@ -97,7 +99,9 @@ def draw(source: BinaryIO, media_type: str, side: int, index: int = 0) -> Pictur
         ValueLost: the blob is damaged.
     """
     if media_type == BLOB_MEDIA_TYPE:
-        return _shrunk(Image.fromarray(image_of(source, MAX_BLOB_PIXELS, index)), side)
+        count = images_in(source)
+        image = Image.fromarray(image_of(source, MAX_BLOB_PIXELS, index))
+        return replace(_shrunk(image, side), count=count)
     if index:
         raise NotFound("image", str(index), repair="An image file holds one, which is 0.")
     try:

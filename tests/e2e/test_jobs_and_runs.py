@@ -72,6 +72,31 @@ def test_a_job_tells_where_it_ran_why_there_and_what_came_out(
     expect(view.get_by_role("listitem").filter(has_text=name)).to_have_count(2)
 
 
+def test_the_images_of_a_batch_are_paged_through(canvas: Canvas, farm: Master, picture: Callable[[str], Path]) -> None:
+    name = f"Batch {time.monotonic_ns()}"
+    batch = {"class_type": "EmptyImage", "inputs": {"width": 96, "height": 64, "batch_size": 3, "color": 1193046}}
+    noise = {"class_type": "ImageAddNoise", "inputs": {"image": ["1", 0], "seed": 3, "strength": 0.9}}
+    _submit(farm, name, {**GREY, "1": batch, "3": noise, "2": {**GREY["2"], "inputs": {"images": ["3", 0]}}})
+    sidebar = Sidebar(canvas.page)
+    view = sidebar.open("Jobs")
+    row = _row(view, name)
+    expect(row).to_contain_text("done")
+    row.locator(".main").click()
+    view.get_by_role("img", name="image 1").first.click()
+    expect(sidebar.dialog).to_contain_text("1 of 3")
+    first = sidebar.dialog.get_by_role("img").get_attribute("src")
+    canvas.page.keyboard.press("ArrowRight")
+    expect(sidebar.dialog).to_contain_text("2 of 3")
+    expect(sidebar.dialog.get_by_role("img")).not_to_have_attribute("src", first or "")
+    sidebar.dialog.get_by_role("button", name="Next image").click()
+    expect(sidebar.dialog).to_contain_text("3 of 3")
+    expect(sidebar.dialog.get_by_role("img")).to_have_js_property("naturalWidth", 96)
+    expect(sidebar.dialog.get_by_role("button", name="Next image")).to_be_disabled()
+    canvas.page.screenshot(path=picture("pages"))
+    canvas.page.keyboard.press("Escape")
+    expect(sidebar.dialog).to_be_hidden()
+
+
 def test_a_failed_job_shows_the_remote_error_and_is_found_by_it(
     canvas: Canvas, farm: Master, picture: Callable[[str], Path]
 ) -> None:

@@ -92,22 +92,41 @@ def image_of(file: BinaryIO, max_pixels: int, index: int = 0) -> ByteArray:
         ValueLost: it is damaged.
     """
     try:
-        shapes = [shape for _, shape in wire.inspect(file).tensors]
-        if len(shapes) != 1 or not _is_pictured(shapes[0]):
-            raise NoPicture("The value is neither an image nor a mask: there is no picture of it.")
-        # A mask may come without a batch around it.
-        shape = shapes[0] if len(shapes[0]) > 2 else (1, *shapes[0])
+        shape, is_batch = _batch_shape(file)
         if prod(shape[1:3]) > max_pixels:
             raise NoPicture(f"The image has more than {max_pixels} pixels: too many for a small picture of it.")
         if index >= shape[0]:
             raise NotFound("image", str(index), repair=f"The value holds {shape[0]}, counted from 0.")
-        native = wire.decode_item(file, index) if shape is shapes[0] else wire.decode(file)
+        native = wire.decode_item(file, index) if is_batch else wire.decode(file)
         image = as_array(native, "The value")
     except (UnsupportedValue, wire.UnsupportedValue) as error:
         raise NoPicture(str(error)) from error
     except wire.WireError as error:
         raise ValueLost(f"A stored value cannot be read: {error}") from error
     return _eight_bit(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+
+
+def images_in(file: BinaryIO) -> int:
+    """Return how many images or masks a blob holds; reads no more than its head.
+
+    Raises:
+        NoPicture: the blob holds something else.
+        ValueLost: it is damaged.
+    """
+    try:
+        return _batch_shape(file)[0][0]
+    except wire.UnsupportedValue as error:
+        raise NoPicture(str(error)) from error
+    except wire.WireError as error:
+        raise ValueLost(f"A stored value cannot be read: {error}") from error
+
+
+def _batch_shape(file: BinaryIO) -> tuple[tuple[int, ...], bool]:
+    """Return the shape of a batch of images or masks, and whether it is one: a mask may come without one around it."""
+    shapes = [tuple(shape) for _, shape in wire.inspect(file).tensors]
+    if len(shapes) != 1 or not _is_pictured(shapes[0]):
+        raise NoPicture("The value is neither an image nor a mask: there is no picture of it.")
+    return (shapes[0], True) if len(shapes[0]) > 2 else ((1, *shapes[0]), False)
 
 
 def _is_pictured(shape: tuple[int, ...]) -> bool:

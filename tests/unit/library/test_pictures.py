@@ -100,6 +100,7 @@ def test_a_file_that_is_no_image_has_no_picture(data: bytes) -> None:
 def test_any_image_of_a_batch_is_shown(index: int, expected: int) -> None:
     picture = draw(io.BytesIO(blob(batch(-1.0, 0.5, 7.0))), BLOB_MEDIA_TYPE, SIDE, index)
     assert shown(picture).size == (60, 40)
+    assert picture.count == 3
     assert abs(shade(picture) - expected) <= 2
 
 
