@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 DEFAULT_MASTER = "http://127.0.0.1:8188"
 VARIABLE = "ORCHESTRATOR_URL"
+TOKEN_VARIABLE = "ORCHESTRATOR_AGENT_TOKEN"
 STATUSES = ("queued", "dispatched", "running", "lost", "waiting", "cancelling", "succeeded", "failed", "cancelled")
 
 _Add: TypeAlias = Callable[[str, str], argparse.ArgumentParser]
@@ -87,6 +88,20 @@ def _add_file_commands(add: _Add) -> None:
 
 def _add_farm_commands(add: _Add) -> None:
     add("backends", "List the backends: state, queue, devices.")
+    add_backend = add("add-backend", "Register another ComfyUI.")
+    add_backend.add_argument("name", metavar="NAME", help="what it is called")
+    add_backend.add_argument("url", metavar="URL", help="such as http://192.168.1.5:8188")
+    add_backend.add_argument("--tag", action="append", default=[], help="may be given several times")
+    edit_backend = add("edit-backend", "Give a backend's agent another token.")
+    edit_backend.add_argument("name", metavar="BACKEND", help="its name or id")
+    for command, needed in ((add_backend, False), (edit_backend, True)):
+        command.add_argument(
+            "--agent-token",
+            metavar="FILE",
+            required=needed,
+            help="a file that holds the token of the agent there, - for stdin, or env for "
+            f"${TOKEN_VARIABLE}: everybody on this machine could read it in the command line itself",
+        )
     definitions = add("definitions", "List the library.")
     definitions.add_argument("search", metavar="WORD", nargs="*", help="only those that hold each of these words")
     definitions.add_argument("--tag", help="only those with this tag")

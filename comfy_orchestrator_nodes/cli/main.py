@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from ..errors import InvalidRequest, OrchestratorError
-from . import farm, local, running
+from . import backends, farm, local, running
 from .arguments import parse
 from .console import Console
 from .failures import CommandFailed, Exit
@@ -22,6 +22,8 @@ _Remote: TypeAlias = Callable[[argparse.Namespace, Console, Master], Awaitable[E
 LOCAL: Mapping[str, _Local] = {"convert": local.convert, "inspect": local.inspect_file}
 REMOTE: Mapping[str, _Remote] = {
     "backends": farm.backends,
+    "add-backend": backends.add_backend,
+    "edit-backend": backends.edit_backend,
     "definitions": farm.definitions,
     "run": running.run,
     "jobs": farm.jobs,

@@ -98,6 +98,10 @@ class Master:
         """Return the JSON answer of a route that does something. Errors as ``get``."""
         return await self._ask("POST", path, json={} if body is None else body)
 
+    async def patch(self, path: str, body: Json) -> dict[str, Json]:
+        """Change something and return the JSON answer. Errors as ``get``."""
+        return await self._ask("PATCH", path, json=body)
+
     async def upload(
         self, path: str, file: BinaryIO, media_type: str, query: Mapping[str, str] | None = None
     ) -> dict[str, Json]:
