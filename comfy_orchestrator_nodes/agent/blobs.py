@@ -85,6 +85,7 @@ class BlobStore:
         max_blob_bytes: int = DEFAULT_MAX_BLOB_BYTES,
         clock: Callable[[], float] = time.monotonic,
         free_disk: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+        wanted: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         """Take a place for the folder, which is made when the first blob is written.
 
@@ -94,6 +95,7 @@ class BlobStore:
             max_blob_bytes: How large one may be.
             clock: Monotonic seconds.
             free_disk: How many bytes are free where a folder lies.
+            wanted: Which blobs are needed though nobody leases them: by the prompts that wait or run here.
         """
         # ComfyUI's /view serves its temp folder to everybody: the name of ours must not be known.
         self.root = parent / f"{FOLDER}-{secrets.token_hex(16)}"
@@ -101,6 +103,7 @@ class BlobStore:
         self.max_blob_bytes = min(max_blob_bytes, limit_bytes)
         self._clock = clock
         self._free_disk = free_disk
+        self._wanted = wanted
         self._guard = threading.RLock()
         self._blobs: OrderedDict[str, _Blob] = OrderedDict()
         self._total_bytes = 0
@@ -162,7 +165,8 @@ class BlobStore:
     def usage(self) -> Usage:
         """Return how full the store is."""
         with self._guard:
-            leased = sum(blob.size_bytes for blob in self._blobs.values() if self._leased(blob))
+            needed = self._needed()
+            leased = sum(self._blobs[sha256].size_bytes for sha256 in needed)
             count, total = len(self._blobs), self._total_bytes
         return Usage(count, total, leased, self.limit_bytes, self._free())
 
@@ -184,7 +188,7 @@ class BlobStore:
             blob = self._blobs.get(sha256)
             if blob is None:
                 return
-            if self._leased(blob):
+            if sha256 in self._needed():
                 raise BlobLeased("The blob is needed: its leases must end first.", sha256=sha256)
             self._discard(sha256)
 
@@ -306,10 +310,12 @@ class BlobStore:
             leases = self._blobs[sha256].leases
             leases[owner] = max(until, leases.get(owner, until))
 
-    def _leased(self, blob: _Blob) -> bool:
-        now = self._clock()
-        blob.leases = {owner: until for owner, until in blob.leases.items() if until > now}
-        return bool(blob.leases)
+    def _needed(self) -> set[str]:
+        """Return what may not go: what is leased, and what prompts here are going to take."""
+        now, wanted = self._clock(), self._wanted()
+        for blob in self._blobs.values():
+            blob.leases = {owner: until for owner, until in blob.leases.items() if until > now}
+        return {sha256 for sha256, blob in self._blobs.items() if blob.leases or sha256 in wanted}
 
     def _unreserve(self, size_bytes: int) -> None:
         with self._guard:
@@ -322,7 +328,8 @@ class BlobStore:
     def _evict(self, wanted_bytes: int) -> int:
         """Delete what is not leased, the longest unused first; return how many bytes that freed."""
         freed = 0
-        for sha256 in [known for known, blob in self._blobs.items() if not self._leased(blob)]:
+        needed = self._needed()
+        for sha256 in [known for known in self._blobs if known not in needed]:
             if freed >= wanted_bytes:
                 break
             freed += self._discard(sha256)

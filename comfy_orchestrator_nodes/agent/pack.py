@@ -22,6 +22,7 @@ from .errors import SetupFailed
 from .introduction import Introduction, TokenRoutes
 from .nodes import DISPLAY_NAMES, KNOWN_TYPES, UI_KEY, VALUE_IN, VALUE_OUT, build
 from .packing import find_zstd
+from .queued import values_of
 from .routing import PREFIX, Part, add_parts
 from .settings import Settings
 from .stalls import Stalls
@@ -58,7 +59,11 @@ def load(*, dedicated: bool) -> tuple[dict[str, type], dict[str, str]]:
     folder = Path(folder_paths.get_user_directory()) / FOLDER
     settings = Settings.read(folder)
     access = Access(_token(folder), trust_loopback=not settings.require_token, clock=time.monotonic)
-    store = BlobStore(Path(folder_paths.get_temp_directory()), limit_bytes=settings.blob_limit_bytes)
+    store = BlobStore(
+        Path(folder_paths.get_temp_directory()),
+        limit_bytes=settings.blob_limit_bytes,
+        wanted=lambda: _queued_values(server),
+    )
     executor = ThreadPoolExecutor(_THREADS, "orchestrator-agent")
     stalls = Stalls(lambda: _has_worked(server), enabled=settings.freezes(dedicated=dedicated))
     parts = [
@@ -115,6 +120,13 @@ def _sampler(server: PromptServer) -> Sampler:
     )
     # Without the queue's lock: whether it is empty can be read at any time.
     return Sampler(machine.read, busy=lambda: bool(server.prompt_queue.currently_running))
+
+
+def _queued_values(server: PromptServer) -> frozenset[str]:
+    queue = server.prompt_queue
+    with queue.mutex:
+        entries = [*queue.currently_running.values(), *queue.queue]
+    return values_of(entries, VALUE_IN)
 
 
 def _other_device() -> TorchDevice | None:

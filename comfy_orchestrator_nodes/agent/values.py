@@ -19,6 +19,8 @@ VALUE = "value"
 FILE = "file"
 FORMS = (VALUE, FILE)
 LEASE_S = 3600.0
+QUEUEING_S = 10.0
+"""How long a prompt that was found sound may take to be in the queue, where it keeps its values itself."""
 INLINE_BYTES = 2048
 """Values up to this size are told in their handle as well, so that a number costs no request of its own."""
 
@@ -38,8 +40,8 @@ class Values:
         self._native = native
 
     def has(self, sha256: str) -> bool:
-        """Whether a blob is there; it stays for an hour, the longest that a prompt should wait."""
-        return self._store.lease(sha256, "a prompt", LEASE_S)
+        """Whether a blob is there; it stays until the prompt that asks is in the queue, and while it is."""
+        return self._store.lease(sha256, "a prompt on its way into the queue", QUEUEING_S)
 
     def read(self, sha256: str, type_: str, form: str) -> Any:
         """Return a value.

@@ -34,7 +34,7 @@ from .faults import failure_of, failure_of_node
 from .follow import Follower, Patience, Verdict, find
 from .removal import Removal
 from .tracker import Ended, Tracker
-from .transfer import Traffic, Transfer, name_there
+from .transfer import Traffic, Transfer, name_there, tenant_of
 from .updates import Publish
 
 log = logging.getLogger(__name__)
@@ -136,13 +136,13 @@ class AttemptExecutor:
 
     async def withdraw(self, state: JobState, attempt: Attempt, feed: Feed) -> None:
         """Remove the attempt's prompt from its backend and confirm."""
-        self._prepared.pop(attempt.id, None)
+        self._let_go(attempt)
         certain = await self._removal.withdraw(attempt)
         await feed(state.job.id, CancelConfirmed(attempt.id, certain=certain))
 
     async def disown(self, attempt: Attempt) -> None:
         """Keep looking for a prompt that was given up, and remove it if it appears."""
-        self._prepared.pop(attempt.id, None)
+        self._let_go(attempt)
         await self._removal.disown(attempt)
 
     async def free_memory(self, backend_id: str) -> None:
@@ -190,7 +190,7 @@ class AttemptExecutor:
 
     async def _bring(self, peer: Peer, job: Job, attempt: Attempt, traffic: Traffic) -> _Prepared:
         prepared = await self._lower(peer, job, attempt, traffic)
-        await self._transfer.upload(peer, prepared.files, traffic, owner=job.id)
+        await self._transfer.upload(peer, prepared.files, traffic, owner=job.id, tenant=tenant_of(attempt))
         return prepared
 
     async def _prepare_again(self, peer: Peer, job: Job, attempt: Attempt, feed: Feed) -> _Prepared | None:
@@ -265,7 +265,8 @@ class AttemptExecutor:
         self._removal.expect_twin(attempt, lambda: attempt.id in self._prepared)
         try:
             # A master that was stopped before the submit may not have sent the inputs either.
-            await self._transfer.upload(peer, prepared.files, prepared.traffic, owner=job.id)
+            tenant = tenant_of(attempt)
+            await self._transfer.upload(peer, prepared.files, prepared.traffic, owner=job.id, tenant=tenant)
             await peer.connect(self._patience.connect_s)
             await peer.client.submit(prepared.lowered.prompt, prompt_id=attempt.prompt_id)
         except PromptRejected:
@@ -322,7 +323,7 @@ class AttemptExecutor:
             self._released(job.id)
             await self._collect(peer, job, attempt, prepared, follower, follower.in_turn)
         if verdict is not Verdict.LOST:
-            self._prepared.pop(attempt.id, None)
+            self._let_go(attempt)
 
     def _fault_of(self, peer: Peer, lowered: Lowered, ended: Ended) -> Failure:
         name = peer.backend.name
@@ -336,10 +337,7 @@ class AttemptExecutor:
         self, peer: Peer, job: Job, attempt: Attempt, prepared: _Prepared, follower: Follower, feed: Feed
     ) -> None:
         traffic = prepared.traffic
-        took_blobs = any(ref.media_type == BLOB_MEDIA_TYPE for ref in prepared.files)
-        collected = Collected(
-            peer, job, attempt, prepared.lowered.collectors, prepared.losses, traffic, follower, took_blobs
-        )
+        collected = Collected(peer, job, attempt, prepared.lowered.collectors, prepared.losses, traffic, follower)
         try:
             outputs = await self._collection.outputs(collected)
         except StoreError:
@@ -367,9 +365,17 @@ class AttemptExecutor:
 
     # --- ends
 
+    def _let_go(self, attempt: Attempt) -> None:
+        """Forget an attempt that is over, and let its agent delete what it took when it needs the room."""
+        prepared, peer = self._prepared.pop(attempt.id, None), self._farm.get(attempt.backend_id)
+        # One that ended while it was prepared may have brought some of its inputs.
+        took = prepared is None or any(ref.media_type == BLOB_MEDIA_TYPE for ref in prepared.files)
+        if took and peer is not None and peer.has_agent:
+            self._transfer.let_go(peer, [tenant_of(attempt)])
+
     async def _fail(self, peer: Peer, attempt: Attempt, error: OrchestratorError, feed: Feed) -> None:
         """Feed an error from before the prompt was in the backend's queue."""
-        self._prepared.pop(attempt.id, None)
+        self._let_go(attempt)
         if isinstance(error, StoreError):
             raise error
         unreachable = isinstance(error, BackendUnreachable)

@@ -34,8 +34,6 @@ class Collected:
     """Output name to what may have been lost of it, in words."""
     traffic: Traffic
     follower: Follower
-    took_blobs: bool
-    """Whether its agent keeps what the attempt took."""
 
 
 class Collection:
@@ -68,13 +66,10 @@ class Collection:
             await asyncio.sleep(self._patience.poll_s)
 
     def let_go(self, done: Collected) -> None:
-        """Let the agent delete what the attempt took and made when it needs the room, but for what has to stay."""
+        """Let the agent delete what the attempt made when it needs the room, but for what has to stay."""
         made = [one.output for one in done.collectors.values() if one.is_blob]
-        owners = [done.job.id] if done.took_blobs else []
         if made and not any(name in done.job.spec.may_stay for name in made):
-            owners.append(done.attempt.id)
-        if owners:
-            self._transfer.let_go(done.peer, owners)
+            self._transfer.let_go(done.peer, [done.attempt.id])
 
     async def _shown(self, done: Collected) -> Mapping[str, NodeOutput]:
         """Return what the collectors' nodes showed: from the socket if it told all, else from the history."""

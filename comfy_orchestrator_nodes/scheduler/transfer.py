@@ -17,7 +17,7 @@ from ..backend.codecs.clean import cleaner
 from ..backend.http import CLOSED
 from ..backend.peer import Peer
 from ..backend.results import RemoteFile
-from ..domain import BLOB_MEDIA_TYPE, FileRef, Value
+from ..domain import BLOB_MEDIA_TYPE, Attempt, FileRef, Value
 from ..errors import BackendError, BackendUnreachable
 from ..store.artifacts import ArtifactStore
 from ..store.sink import ArtifactWriter
@@ -70,6 +70,11 @@ def name_there(ref: FileRef) -> str:
     return ref.sha256 if ref.media_type == BLOB_MEDIA_TYPE else upload_name(ref).annotated
 
 
+def tenant_of(attempt: Attempt) -> str:
+    """Return for whom an agent keeps what an attempt takes: apart from what it makes, which may have to stay."""
+    return f"inputs of {attempt.id}"
+
+
 class Transfer:
     """Uploads what a backend lacks and downloads what it made."""
 
@@ -117,13 +122,18 @@ class Transfer:
                 losses[name] = written.loss
         return Adapted(adapted, losses)
 
-    async def upload(self, peer: Peer, refs: Collection[FileRef], traffic: Traffic, *, owner: str) -> None:
+    async def upload(
+        self, peer: Peer, refs: Collection[FileRef], traffic: Traffic, *, owner: str, tenant: str = ""
+    ) -> None:
         """Bring files to a backend, where they are called ``name_there``; what it has already is not sent again.
+
+        ``owner`` keeps them here while they are on their way, ``tenant`` (or else ``owner``) there until ``let_go``.
 
         Raises:
             BackendError: an upload failed.
             ValueLost: a file is no longer in the store.
         """
+        tenant = tenant or owner
         distinct = {ref.sha256: ref for ref in refs}
         blobs = [ref for ref in distinct.values() if ref.media_type == BLOB_MEDIA_TYPE]
         gate = asyncio.Semaphore(AT_ONCE)
@@ -134,12 +144,12 @@ class Transfer:
 
         async def give(ref: FileRef) -> None:
             async with gate:
-                await self._give(peer, ref, traffic, owner)
+                await self._give(peer, ref, traffic, owner, tenant)
 
         await all_of(bring(ref) for ref in distinct.values() if ref.media_type != BLOB_MEDIA_TYPE)
         while blobs:
             hashes = [ref.sha256 for ref in blobs]
-            lacking = await peer.client.blobs.missing(hashes, owner=owner, lease_s=LEASE_S)
+            lacking = await peer.client.blobs.missing(hashes, owner=tenant, lease_s=LEASE_S)
             peer.blobs.difference_update(lacking)
             absent = [ref for ref in blobs if ref.sha256 in lacking]
             # These are leased for others, who may be done with them before this job is: it has to ask for them again.
@@ -147,20 +157,22 @@ class Transfer:
             await all_of(give(ref) for ref in absent)
             peer.keeps(hashes)
 
-    async def _give(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str) -> None:
+    async def _give(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str, tenant: str) -> None:
         """Send a blob, once for all who want it there."""
         under_way = peer.sending.get(ref.sha256)
         if under_way is None:
-            under_way = asyncio.create_task(self._send_blob(peer, ref, traffic, owner), name=f"send {ref.sha256[:8]}")
+            under_way = asyncio.create_task(
+                self._send_blob(peer, ref, traffic, owner, tenant), name=f"send {ref.sha256[:8]}"
+            )
             peer.sending[ref.sha256] = under_way
             under_way.add_done_callback(lambda _: peer.sending.pop(ref.sha256, None))
         await _shared(peer, under_way)
 
-    async def _send_blob(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str) -> None:
+    async def _send_blob(self, peer: Peer, ref: FileRef, traffic: Traffic, owner: str, tenant: str) -> None:
         if not self._whereabouts.is_here(ref):
             traffic.downloaded_bytes += await self._whereabouts.bring([ref], owner)
         path = partial(self._artifacts.path, ref)
-        traffic.uploaded_bytes += await peer.client.blobs.send(ref, path, owner=owner, lease_s=LEASE_S)
+        traffic.uploaded_bytes += await peer.client.blobs.send(ref, path, owner=tenant, lease_s=LEASE_S)
 
     async def _in_form(self, form: _Form, value: Value, traffic: Traffic, owner: str) -> Written:
         """Return a value in another form, made once for all who want it."""

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.master import Master
 from tests.support.proxy import Act, Fault, Part, Where, proxy_before
+from tools.devtools.demo import Api
 from tools.devtools.instances import Farm, Instance
 
 pytestmark = [pytest.mark.comfy, pytest.mark.timeout(300)]
@@ -198,6 +199,23 @@ def test_a_chain_on_one_backend_moves_nothing_between_its_steps(master: Master) 
     assert (first, second) == ((0, 0), (0, 0))
     assert third[0] == 0
     assert size < third[1] < size + 1000
+
+
+def test_what_jobs_took_may_go_when_they_have_ended_well_or_not(master: Master, comfy_farm: Farm) -> None:
+    agent, _ = comfy_farm.with_pack(AGENT, "values-master")
+    fail = {"class_type": "OrchestratorTestFail", "inputs": {"image": ["in", 0], "message": "x"}}
+    failing = master.define("Fail", {"in": given("image", "IMAGE"), "x": fail, "out": yielded("image", ["x", 0])})
+
+    def leased() -> int:
+        return int(Api(agent.url).get("/orchestrator/agent/blobs")["leased_bytes"])
+
+    for workflow, ends in ((telling(master, "IMAGE"), "success"), (failing, "error")):
+        graph = {"here": make("IMAGE", 31, 512), "rw": remote(workflow, in_1=["here", 0])}
+        graph["told"] = {"class_type": "PreviewAny", "inputs": {"source": ["rw", 2]}}
+        prompt = master.queue(graph)
+        assert master.wait(prompt)["status"]["status_str"] == ends
+        # Within seconds, where it would be an hour if nobody told.
+        master.until(lambda: leased() < 512 * 512 or None)
 
 
 def test_a_value_that_two_jobs_take_is_sent_once(master: Master) -> None:
