@@ -7,6 +7,7 @@ import { showDialog } from '@/ui/dialogs'
 
 import { carriedIds, carriedText, titleIn, usedIds, withCarried, withTitle } from './carried'
 import EmbeddedDialog from './EmbeddedDialog.vue'
+import { foreignAmong, type Resolution } from './foreign'
 import { changeExtra, graphTitle } from './graphExtra'
 import type { Library } from './library'
 
@@ -19,6 +20,9 @@ const EmbeddedDefinition = v.object({
   name: v.string(),
   description: v.string(),
   standing: v.picklist(['unknown', 'equal', 'differs']),
+  content_hash: v.string(),
+  /** The id under which the library has the same content. */
+  same_as: v.nullable(v.string()),
 })
 
 const EmbeddedList = v.object({ definitions: v.array(EmbeddedDefinition), missing: v.array(v.string()) })
@@ -43,16 +47,30 @@ export interface Embedding {
   loaded(): void
   embeds(id: string): boolean
   importOne(id: string): void
+  /** Whether the graph brought another workflow along than the library has under this id. */
+  foreign(id: string): boolean
+  /** Say which of the two counts; nodes are switched to another id where it is a copy. */
+  resolve(id: string, resolution: Resolution): void
   /** The graph is about to be run: say in it what it is called. */
   entitle(): void
 }
 
-export function createEmbedding(context: Context, library: Library): Embedding {
+export interface Nodes {
+  /** What there is to tell of them may have changed. */
+  refresh(): void
+  /** Have those that run one workflow run another. */
+  switchTo(from: string, to: string): void
+}
+
+export function createEmbedding(context: Context, library: Library, nodes: Nodes): Embedding {
   const { client, host, t } = context
   let timer: ReturnType<typeof setTimeout> | undefined
   /** The text written last, and what it was made of: only that may be replaced without being asked. */
   let written = ''
   let writtenFor = ''
+  /** What the graph brought along of others; as long as it is not known or decided, it is left alone. */
+  let foreign: ReadonlyMap<string, string | null> = new Map()
+  let comparing = 0
 
   const root = () => host.rootGraph() as (RootGraph & Parameters<typeof usedIds>[0]) | null
 
@@ -64,7 +82,7 @@ export function createEmbedding(context: Context, library: Library): Embedding {
   async function embed(): Promise<void> {
     const graph = root()
     const faces = library.faces()
-    if (graph === null || faces === null) return
+    if (graph === null || faces === null || foreign.size > 0 || comparing > 0) return
     const used = usedIds(graph)
     const there = carriedText(graph.extra)
     const known = used.filter((id) => faces.has(id))
@@ -98,39 +116,87 @@ export function createEmbedding(context: Context, library: Library): Embedding {
     }
   }
 
-  async function offer(): Promise<void> {
+  /** Ask how the library stands to what the graph brought along: offer what it lacks, mark what is another here. */
+  async function compare(): Promise<void> {
+    const graph = root()
     const { blob, query } = file()
+    comparing++
+    let found: Awaited<ReturnType<typeof read>>
+    try {
+      found = await read(blob, query)
+    } finally {
+      comparing--
+    }
+    if (graph === null || root() !== graph) return
+    foreign = found.foreign
+    nodes.refresh()
+    await offer(found.definitions)
+  }
+
+  async function read(blob: Blob, query: { filename: string }) {
     const { definitions } = await client.http.upload(EmbeddedList, 'POST', '/definitions/embedded/read', blob, { query })
+    return { definitions, foreign: await foreignAmong(client.library, definitions, usedIds(root() ?? {})) }
+  }
+
+  /** Put what the graph brought along under an id into the library, and return the id that it has there. */
+  async function takeForeign(id: string, resolution: Exclude<Resolution, 'mine'>): Promise<string> {
+    const same = foreign.get(id)
+    if (resolution === 'copy' && typeof same === 'string') return same
+    const { blob, query } = file()
+    const on_conflict = resolution === 'copy' ? 'new_id' : 'new_version'
+    const options = { query: { ...query, id: [id], on_conflict } }
+    const { imported } = await client.http.upload(Imported, 'POST', '/definitions/embedded/import', blob, options)
+    await library.reload()
+    return imported.find(({ id_in_file }) => id_in_file === id)?.definition.id ?? id
+  }
+
+  async function resolve(id: string, resolution: Resolution): Promise<void> {
+    try {
+      const here = resolution === 'mine' ? id : await takeForeign(id, resolution)
+      foreign = new Map([...foreign].filter(([one]) => one !== id))
+      if (here !== id) nodes.switchTo(id, here)
+    } catch (error) {
+      host.toast({ severity: 'error', summary: t('nodes.foreignRefused'), detail: messageOf(error) })
+    }
+    nodes.refresh()
+    embedding.changed()
+  }
+
+  async function offer(definitions: readonly EmbeddedDefinition[]): Promise<void> {
     const unknown = definitions.filter(({ standing }) => standing === 'unknown')
     if (unknown.length === 0) return
     const chosen = await showDialog<string[]>(context, EmbeddedDialog, { definitions: unknown })
     if (chosen !== null && chosen.length > 0) await take(chosen)
   }
 
-  return {
+  const embedding: Embedding = {
     changed() {
       clearTimeout(timer)
       timer = setTimeout(() => void embed(), EMBED_DELAY_MS)
     },
     loaded() {
       const graph = root()
+      foreign = new Map()
       if (graph === null) return
       const text = carriedText(graph.extra)
       const faces = library.faces()
       const brought = carriedIds(text)
       if (text === '' && usedIds(graph).length > 0) this.changed()
-      else if (faces !== null && usedIds(graph).some((id) => !faces.has(id) && brought.has(id))) {
-        void offer().catch((error: unknown) => {
+      else if (faces !== null && usedIds(graph).some((id) => brought.has(id))) {
+        void compare().catch((error: unknown) => {
           host.toast({ severity: 'error', summary: t('nodes.embeddedTitle'), detail: messageOf(error) })
         })
       }
     },
     embeds: (id) => carriedIds(carriedText(root()?.extra)).has(id),
     importOne: (id) => void take([id]),
+    foreign: (id) => foreign.has(id),
+    resolve: (id, resolution) => void resolve(id, resolution),
     entitle() {
       const graph = root()
       const title = graphTitle(host)
       if (graph !== null && titleIn(graph.extra) !== title) changeExtra(host, graph, (extra) => withTitle(extra, title))
     },
   }
+  return embedding
 }

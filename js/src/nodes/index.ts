@@ -25,10 +25,15 @@ const LIBRARY_PATIENCE_MS = 1_500
 export function nodes(context: Context): Contribution {
   const { host, t } = context
   const library = createLibrary(context)
-  const embedding = createEmbedding(context, library)
   const configuring = () => host.app.configuringGraph === true
   const files = createInputFiles(host)
   const live = new Set<RemoteWorkflowNode>()
+  const embedding = createEmbedding(context, library, {
+    refresh: () => live.forEach((node) => node.refresh()),
+    switchTo(from, to) {
+      for (const node of live) if (node.workflow === from) node.switchTo(to)
+    },
+  })
   const around: Surroundings = {
     app: host.app as ComfyApp & WidgetMaker,
     library,
@@ -42,6 +47,8 @@ export function nodes(context: Context): Contribution {
     configuring,
     embeds: (id) => embedding.embeds(id),
     importEmbedded: (id) => embedding.importOne(id),
+    foreign: (id) => embedding.foreign(id),
+    resolve: (id, resolution) => embedding.resolve(id, resolution),
     changed: () => embedding.changed(),
     queueing: () => embedding.entitle(),
   }

@@ -9,6 +9,8 @@ export type Notice =
   | { readonly kind: 'empty' }
   /** The library does not have the workflow. */
   | { readonly kind: 'unknown'; readonly id: string; readonly embedded: boolean }
+  /** The graph brought another workflow along than the library has under this id, which is what runs. */
+  | { readonly kind: 'foreign'; readonly id: string }
   /** The parameters cannot be read; nothing runs. */
   | { readonly kind: 'unreadable' }
   /** The workflow no longer has what the node uses; nothing runs. */
@@ -23,15 +25,18 @@ export interface NodeState {
   /** null: the server has not said what is in the library. */
   readonly faces: ReadonlyMap<string, Face> | null
   readonly embedded: boolean
+  /** Whether what the graph brought along is another one than the library's. */
+  readonly foreign: boolean
   /** Names of the inputs that something is connected to. */
   readonly connected: ReadonlySet<string>
 }
 
-export function noticeFor({ workflow, parameters, faces, embedded, connected }: NodeState): Notice {
+export function noticeFor({ workflow, parameters, faces, embedded, foreign, connected }: NodeState): Notice {
   if (faces === null) return { kind: 'none' }
   if (workflow === '') return faces.size === 0 ? { kind: 'empty' } : { kind: 'none' }
   const face = faces.get(workflow)
   if (face === undefined) return { kind: 'unknown', id: workflow, embedded }
+  if (foreign) return { kind: 'foreign', id: workflow }
   if (parameters === null) return { kind: 'unreadable' }
   const missing = gone(face, parameters, connected)
   if (missing.length > 0) return { kind: 'broken', gone: missing }

@@ -2,6 +2,7 @@ import type { Translate } from '@/i18n/translate'
 
 import { fittingValues, isFile, type Face } from './face'
 import type { InputFiles } from './files'
+import type { Resolution } from './foreign'
 import type { Library } from './library'
 import {
   chain,
@@ -43,6 +44,10 @@ export interface Surroundings {
   embeds(id: string): boolean
   /** Take such a definition into the library. */
   importEmbedded(id: string): void
+  /** Whether the graph brought another workflow along than the library has under this id. */
+  foreign(id: string): boolean
+  /** Say which of the two counts. */
+  resolve(id: string, resolution: Resolution): void
   /** A node was given a workflow, or another version of it. */
   changed(): void
   /** The graph is about to be run. */
@@ -130,6 +135,14 @@ export class RemoteWorkflowNode {
     this.tell()
     fitToContent(this.node)
     this.around.changed()
+  }
+
+  /** Run another workflow, as if the user had chosen it. */
+  switchTo(id: string): void {
+    const chooser = widgetNamed(this.node, 'workflow')
+    if (!chooser) return
+    chooser.value = id
+    this.choose()
   }
 
   /** Jobs of the node run: the host shows the server's line of progress, and what was before is over. */
@@ -275,6 +288,7 @@ export class RemoteWorkflowNode {
       parameters,
       faces: around.library.faces(),
       embedded: around.embeds(workflow),
+      foreign: around.foreign(workflow),
       connected,
     })
     if (this.status.show(this.content(notice) ?? this.badge)) growToContent(node)
@@ -297,6 +311,22 @@ export class RemoteWorkflowNode {
             ? [{ label: t('nodes.importEmbedded'), run: () => this.around.importEmbedded(notice.id) }]
             : [],
         }
+      case 'foreign': {
+        const choice = (label: string, hint: string, resolution: Resolution) => ({
+          label,
+          hint,
+          run: () => this.around.resolve(notice.id, resolution),
+        })
+        return {
+          tone: 'warn',
+          text: t('nodes.foreign'),
+          actions: [
+            choice(t('nodes.keepMine'), t('nodes.keepMineHint'), 'mine'),
+            choice(t('nodes.takeTheirs'), t('nodes.takeTheirsHint'), 'theirs'),
+            choice(t('nodes.importCopy'), t('nodes.importCopyHint'), 'copy'),
+          ],
+        }
+      }
       case 'unreadable':
         return {
           tone: 'error',

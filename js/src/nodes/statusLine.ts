@@ -2,6 +2,8 @@ import { forget, removeWidget, type CanvasNode, type Widget } from './litegraph'
 
 export interface StatusAction {
   readonly label: string
+  /** What it does, in full. */
+  readonly hint?: string
   run(): void
 }
 
@@ -45,10 +47,11 @@ export class StatusLine {
     const text = document.createElement('span')
     text.textContent = content.text
     text.title = content.text
-    const buttons = (content.actions ?? []).map(({ label, run }) => {
+    const buttons = (content.actions ?? []).map(({ label, hint, run }) => {
       const button = document.createElement('button')
       button.type = 'button'
       button.textContent = label
+      if (hint !== undefined) button.title = hint
       button.addEventListener('click', run)
       return button
     })

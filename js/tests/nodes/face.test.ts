@@ -35,7 +35,7 @@ describe('the inputs of a workflow', () => {
 
 describe('what is told on a node', () => {
   const faces = new Map([['upscale', face()]])
-  const state = { workflow: 'upscale', parameters: NOTHING_SAID, faces, embedded: false, connected: new Set<string>() }
+  const state = { workflow: 'upscale', parameters: NOTHING_SAID, faces, embedded: false, foreign: false, connected: new Set<string>() }
 
   it('is nothing where all is well, and as long as the library is not known', () => {
     expect(noticeFor(state).kind).toBe('none')
@@ -57,6 +57,11 @@ describe('what is told on a node', () => {
       kind: 'broken',
       gone: ['depth'],
     })
+  })
+
+  it('is that the graph brought another one along, before what that changes', () => {
+    const shaped = { version: 1, values: {}, inputs: ['photo', 'seed'], outputs: ['depth'] }
+    expect(noticeFor({ ...state, parameters: shaped, foreign: true })).toEqual({ kind: 'foreign', id: 'upscale' })
   })
 
   it('is that the parameters cannot be read', () => {

@@ -70,7 +70,7 @@ export const Draft = v.object({
 
 export const Imported = v.object({
   found: v.string(),
-  imported: v.array(v.object({ definition: DefinitionSummary, action: v.string() })),
+  imported: v.array(v.object({ definition: DefinitionSummary, action: v.string(), id_in_file: v.optional(v.string(), '') })),
   warnings: v.array(v.string()),
 })
 
