@@ -22,6 +22,9 @@ from .latest import AGENT, PLAIN, Latest
 
 log = logging.getLogger(__name__)
 
+CAPABILITY = "telemetry"
+"""By which an agent says in its handshake that it measures."""
+
 NO_AGENT = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 
 
@@ -159,8 +162,12 @@ class Collector:
             log.exception("Reading the telemetry of %s failed unexpectedly", peer.backend.name)
 
     async def _read(self, peer: Peer, state: _State) -> None:
-        if state.version != peer.version:
-            state.version, state.agent, state.refused_until = peer.version, None, float("-inf")
+        version = (*peer.version, peer.agent_can(CAPABILITY))
+        if state.version != version:
+            state.version, state.agent, state.refused_until = version, None, float("-inf")
+        if peer.capabilities is not None and not peer.agent_can(CAPABILITY):
+            # Its handshake says so. Before there was one, the route itself is asked.
+            state.agent, state.problem = False, ""
         if state.agent is not False and self._clock() >= state.refused_until and await self._read_agent(peer, state):
             return
         stats = await peer.client.system_stats()

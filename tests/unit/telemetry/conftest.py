@@ -15,6 +15,7 @@ from tests.fakes.fake_comfy import FakeComfy
 Json = Any
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 GIB = 1 << 30
+HANDSHAKE = "/orchestrator/agent"
 
 
 class FakeAgent:
@@ -30,6 +31,12 @@ class FakeAgent:
 
     def install(self, fake: FakeComfy) -> None:
         fake.fail("GET", PATH, *itertools.repeat(self.answer, 10_000))
+        fake.fail("GET", HANDSHAKE, *itertools.repeat(self.introduce, 10_000))
+
+    async def introduce(self, _request: web.Request, _handler: Handler) -> web.StreamResponse:
+        """Answer as an agent that measures, and moves no values."""
+        protocol = {"major": 1, "minor": 0}
+        return web.json_response({"protocol": protocol, "instance_id": "life", "capabilities": ["telemetry"]})
 
     async def answer(self, request: web.Request, _handler: Handler) -> web.StreamResponse:
         self.asked.append(dict(request.query))

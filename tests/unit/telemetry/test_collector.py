@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from comfy_orchestrator_nodes.backend.client import ComfyClient
 from comfy_orchestrator_nodes.backend.object_info import ObjectInfoCache
 from comfy_orchestrator_nodes.backend.peer import Farm, Peer
-from comfy_orchestrator_nodes.domain import Backend, BackendStatus
+from comfy_orchestrator_nodes.domain import Agent, Backend, BackendStatus
 from comfy_orchestrator_nodes.machine.backends import BackendHealth
 from comfy_orchestrator_nodes.store.samples.repository import Question, SampleStore
 from comfy_orchestrator_nodes.telemetry.collector import Collector, CollectorTimes
@@ -138,6 +139,22 @@ async def test_a_plain_comfyui_tells_what_it_knows(setting: Setting) -> None:
     latest = setting.collector.latest["peer"]
     assert (latest.source, latest.problem) == (PLAIN, "")
     assert latest.reading.host["ram_used_bytes"] == 8 * GIB
+
+
+async def test_a_backend_whose_handshake_tells_of_no_telemetry_is_not_asked_for_it(
+    setting: Setting, fake: FakeComfy, agent: FakeAgent
+) -> None:
+    peer = setting.farm.get("peer")
+    assert peer is not None
+    await peer.probe(time.time())
+    assert peer.capabilities is not None
+    peer.capabilities = replace(peer.capabilities, agent=None)
+    setting.collector.start()
+    await setting.wait_until(lambda: len(setting.read) >= 2)
+    assert (agent.asked, setting.collector.latest["peer"].source) == ([], PLAIN)
+    says = Agent("1", "1.0", "life", frozenset({"telemetry"}), trusted=False, problem="no token")
+    peer.capabilities = replace(peer.capabilities, agent=says)
+    await setting.wait_until(lambda: setting.collector.latest["peer"].source == AGENT)
 
 
 async def test_an_agent_that_wants_its_token_is_told_and_tried_again(setting: Setting, agent: FakeAgent) -> None:
