@@ -94,6 +94,17 @@ _WIDGETS = """
 }
 """
 
+_TITLE = """
+id => {
+  const app = window.app ?? window.comfyAPI.app.app
+  const graph = app.rootGraph ?? app.graph
+  const node = graph.getNodeById(id) ?? graph.getNodeById(Number(id))
+  const { scale, offset } = app.canvas.ds
+  const box = app.canvas.canvas.getBoundingClientRect()
+  return [(node.pos[0] + node.size[0] / 2 + offset[0]) * scale + box.x, (node.pos[1] - 14 + offset[1]) * scale + box.y]
+}
+"""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -268,6 +279,58 @@ class Canvas:
             in_page.first.click()
         else:
             self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, button]))
+
+    def text_of(self, node_id: str, widget: str) -> Locator:
+        """Return the field of a text of several lines on a node; where the renderer names none, the only one there is."""
+        in_page = self.page.locator(f'[data-node-id="{node_id}"] textarea')
+        return in_page.first if in_page.count() > 0 else self.page.locator("textarea.comfy-multiline-input").first
+
+    def select(self, node_id: str) -> None:
+        """Select a node by a click on its title."""
+        self.page.mouse.click(*self.page.evaluate(_TITLE, node_id))
+        self.page.wait_for_function(
+            "id => [...(window.app ?? window.comfyAPI.app.app).canvas.selectedItems].some(one => String(one.id) === id)",
+            arg=node_id,
+        )
+
+    def new_workflow(self) -> None:
+        """Begin a new workflow in a tab of its own, which has a history of changes."""
+        self.page.get_by_label("Create a new blank workflow").first.click()
+        self.page.wait_for_function(
+            "() => !!(window.app ?? window.comfyAPI.app.app).extensionManager.workflow.activeWorkflow?.changeTracker"
+        )
+
+    def undo(self) -> None:
+        """Undo the last change."""
+        self._step("undoQueue", "Control+Z")
+
+    def redo(self) -> None:
+        """Take an undo back."""
+        self._step("redoQueue", "Control+Y")
+
+    def _step(self, queue: str, keys: str) -> None:
+        """Take one step through the history of changes."""
+        left = (
+            "([queue, there]) => { const { changeTracker } ="
+            " (window.app ?? window.comfyAPI.app.app).extensionManager.workflow.activeWorkflow;"
+            " const left = changeTracker[queue].length;"
+            " return there === null ? left : left === there && !changeTracker._restoringState }"
+        )
+        there = self.page.evaluate(left, [queue, None])
+        self.page.keyboard.press(keys)
+        self.page.wait_for_function(left, arg=[queue, there - 1])
+
+    def convert_to_subgraph(self) -> None:
+        """Make a subgraph of what is selected."""
+        self.page.keyboard.press("Control+Shift+E")
+        self.page.wait_for_function(
+            "() => { const app = window.app ?? window.comfyAPI.app.app;"
+            " return (app.rootGraph ?? app.graph).nodes.some(node => node.subgraph) }"
+        )
+
+    def until_nodes(self, count: int) -> None:
+        """Wait until there are so many nodes."""
+        self.page.wait_for_function(f"count => ({_GRAPH})().length === count", arg=count)
 
     def until_widget(self, node_id: str, widget: str, value: str) -> None:
         """Wait until a widget has a value."""
