@@ -281,7 +281,7 @@ class Canvas:
             self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, button]))
 
     def text_of(self, node_id: str, widget: str) -> Locator:
-        """Return the field of a text of several lines on a node; where the renderer names none, the only one there is."""
+        """Return the field of a long text on a node; where the renderer names none, the only one there is."""
         in_page = self.page.locator(f'[data-node-id="{node_id}"] textarea')
         return in_page.first if in_page.count() > 0 else self.page.locator("textarea.comfy-multiline-input").first
 
@@ -289,7 +289,8 @@ class Canvas:
         """Select a node by a click on its title."""
         self.page.mouse.click(*self.page.evaluate(_TITLE, node_id))
         self.page.wait_for_function(
-            "id => [...(window.app ?? window.comfyAPI.app.app).canvas.selectedItems].some(one => String(one.id) === id)",
+            "id => [...(window.app ?? window.comfyAPI.app.app).canvas.selectedItems]"
+            ".some(one => String(one.id) === id)",
             arg=node_id,
         )
 
