@@ -119,6 +119,8 @@ class AttemptExecutor:
             prepared = self._prepared.get(attempt.id) or await self._prepare_again(peer, state.job, attempt, feed)
             if prepared is None:
                 return
+            # Under way from here on also after a restart: the watch for second copies would else remove the only one.
+            self._prepared[attempt.id] = prepared
             try:
                 arrived = attempt.status is not AttemptStatus.SUBMITTING or await self._arrives(
                     peer, state.job, attempt, prepared
@@ -129,9 +131,7 @@ class AttemptExecutor:
             if arrived:
                 await self._follow(peer, state.job, attempt, prepared, inbox, feed, adrift=True)
             else:
-                text = (
-                    f"{peer.backend.name} never got the job: its answer to the submit was lost, and so was the submit."
-                )
+                text = f"{peer.backend.name} never got the job: the submit was lost, and its answer with it."
                 await feed(state.job.id, Faulted(attempt.id, Failure(Cause.SUBMIT_UNANSWERED, text)))
 
     async def withdraw(self, state: JobState, attempt: Attempt, feed: Feed) -> None:

@@ -486,6 +486,27 @@ async def test_a_job_whose_submit_was_under_way_is_run_once_by_the_next_master(
         hold.let_go.set()
 
 
+async def test_a_job_that_the_next_master_sends_again_is_not_taken_for_a_second_copy(
+    tmp_path: Path, fake: FakeComfy
+) -> None:
+    hold = faults.Hold()
+    go = asyncio.Event()
+    async with opened(tmp_path) as master:
+        await master.add(fake, "one")
+        fake.fail("POST", "/prompt", hold.fault())
+        ticket = await master.submit(await master.define())
+        await hold.arrived.wait()
+    fake.behave(until(go))
+    async with opened(tmp_path) as master:
+        await master.until(lambda: bool(fake.executions))
+        looks = fake.requests.count(("GET", "/queue")) + 10
+        await master.until(lambda: fake.requests.count(("GET", "/queue")) >= looks)
+        go.set()
+        assert await _ended(master, ticket) is JobStatus.SUCCEEDED
+        assert sum(fake.executions.values()) == 1
+        hold.let_go.set()
+
+
 async def test_a_job_whose_inputs_were_under_way_is_run_by_the_next_master(tmp_path: Path, fake: FakeComfy) -> None:
     hold = faults.Hold()
     async with opened(tmp_path) as master:
