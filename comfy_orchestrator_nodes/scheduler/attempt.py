@@ -119,18 +119,20 @@ class AttemptExecutor:
             prepared = self._prepared.get(attempt.id) or await self._prepare_again(peer, state.job, attempt, feed)
             if prepared is None:
                 return
-            # Under way from here on also after a restart: the watch for second copies would else remove the only one.
-            self._prepared[attempt.id] = prepared
+            if attempt.id not in self._prepared:
+                # After a restart: under way from here on, and nobody remembers whether it was sent twice before.
+                self._prepared[attempt.id] = prepared
+                self._removal.expect_twin(attempt, lambda: attempt.id in self._prepared)
             try:
-                arrived = attempt.status is not AttemptStatus.SUBMITTING or await self._arrives(
-                    peer, state.job, attempt, prepared
-                )
+                sent = attempt.status is not AttemptStatus.SUBMITTING
+                arrived = sent or await self._arrives(peer, state.job, attempt, prepared)
             except OrchestratorError as error:
                 await self._fail(peer, attempt, error, feed)
                 return
             if arrived:
                 await self._follow(peer, state.job, attempt, prepared, inbox, feed, adrift=True)
             else:
+                self._let_go(attempt)
                 text = f"{peer.backend.name} never got the job: the submit was lost, and its answer with it."
                 await feed(state.job.id, Faulted(attempt.id, Failure(Cause.SUBMIT_UNANSWERED, text)))
 

@@ -507,6 +507,26 @@ async def test_a_job_that_the_next_master_sends_again_is_not_taken_for_a_second_
         hold.let_go.set()
 
 
+async def test_a_second_copy_that_comes_after_a_restart_of_the_master_is_removed(
+    tmp_path: Path, fake: FakeComfy
+) -> None:
+    go = asyncio.Event()
+    fake.behave(until(go))
+    async with opened(tmp_path) as master:
+        await master.add(fake, "one")
+        ticket = await master.submit(await master.define())
+        await master.until_kind(ticket.job_id, "started")
+    sent = fake.submissions[-1]
+    async with opened(tmp_path) as master:
+        (peer,) = [peer for peer in master.service.farm if peer.backend.name == "one"]
+        await peer.client.submit(sent["prompt"], prompt_id=sent["prompt_id"])
+        assert len(fake.pending) == 1
+        await master.until(lambda: not fake.pending)
+        go.set()
+        assert await _ended(master, ticket) is JobStatus.SUCCEEDED
+        assert sum(fake.executions.values()) == 1
+
+
 async def test_a_job_whose_inputs_were_under_way_is_run_by_the_next_master(tmp_path: Path, fake: FakeComfy) -> None:
     hold = faults.Hold()
     async with opened(tmp_path) as master:
