@@ -308,10 +308,10 @@ async def test_a_job_that_asks_is_run_by_none_of_those_that_had_it_if_somebody_s
     master: Master, fake: FakeComfy, other: FakeComfy
 ) -> None:
     await master.add(fake, "one")
-    fake.behave(raising("ValueError", "not today"))
-    ticket = await master.submit(await master.define(), on_failure="ask", max_attempts=1)
-    await master.until(lambda: _status(master, ticket.job_id) is JobStatus.WAITING)
     await master.add(other, "two")
+    fake.behave(raising("ValueError", "not today"))
+    ticket = await master.submit(await master.define(), on_failure="ask", max_attempts=1, prefer=("one",))
+    await master.until(lambda: _status(master, ticket.job_id) is JobStatus.WAITING)
     await master.service.orchestrator.decide(ticket.job_id, Decision.RETRY_ELSEWHERE, "the test")
     assert (await master.end(ticket)).status is JobStatus.SUCCEEDED
     assert (sum(fake.executions.values()), sum(other.executions.values())) == (1, 1)
