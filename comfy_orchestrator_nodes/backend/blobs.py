@@ -45,6 +45,10 @@ _FAILURES = 3
 class BlobSink(Protocol):
     """Takes a blob, in a thread."""
 
+    def write(self, data: memoryview, /) -> object:
+        """Take the next part, which is overwritten after this returns."""
+        ...
+
     def append(self, data: memoryview, /) -> object:
         """Take the next part, which is overwritten once the next call, or ``settle``, has returned."""
         ...
@@ -65,6 +69,10 @@ class _Taking:
         self._sink = sink
         self.settle, self.finish = sink.settle, sink.finish
         self.done = 0
+
+    def write(self, data: memoryview) -> None:
+        self._sink.write(data)
+        self.done += len(data)
 
     def append(self, data: memoryview) -> None:
         self._sink.append(data)
@@ -183,7 +191,9 @@ class Blobs:
         if self._packs:
             wanted[_ACCEPT_HEADER] = wire.PACKING
         try:
-            pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, taking.append)
+            # Several at once keep the cores busy without further threads.
+            take = taking.append if len(self._busy) == 1 else taking.write
+            pipe.get(f"{PATH}/{ref.sha256}", {**self._headers, **wanted}, expected, take)
         finally:
             # The pipe's memory is for the next one.
             taking.settle()

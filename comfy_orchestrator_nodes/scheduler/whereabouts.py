@@ -236,6 +236,9 @@ class _Arrival:
         if self._writer is not None:
             self._writer.close()
 
+    def write(self, data: memoryview) -> None:
+        self._opened().write(data)
+
     def append(self, data: memoryview) -> None:
         self._opened().append(data)
 

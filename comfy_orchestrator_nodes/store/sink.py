@@ -29,8 +29,8 @@ _LARGE_BYTES = 256 << 10
 class ArtifactWriter(io.RawIOBase):
     """A binary, writable, seekable file. ``publish`` stores it under its hash; closing it without that deletes it.
 
-    Written from beginning to end, as transfers and most encoders do, the bytes are hashed in passing, large parts in a
-    thread beside; an encoder that goes back costs one more reading at the end. One thread at a time.
+    Written from beginning to end, as transfers and most encoders do, the bytes are hashed in passing; an encoder that
+    goes back costs one more reading at the end. One thread at a time.
     """
 
     def __init__(
@@ -75,32 +75,17 @@ class ArtifactWriter(io.RawIOBase):
             StoreFull: the disk is full and nothing could be evicted.
             StoreError: the write failed for another reason.
         """
-        try:
-            return self.append(data)
-        finally:
-            self.settle()
+        self.settle()
+        return self._write(memoryview(data).cast("B"), beside=False)
 
     def append(self, data: ReadableBuffer, /) -> int:
         """As ``write``, but ``data`` may still be read until the next call, or ``settle``, has returned.
 
-        Whoever receives the next part in other memory meanwhile does not wait for the hash.
+        A large part is hashed in a thread beside, and the next one may be received in other memory meanwhile. That pays
+        for a value that travels alone; where several do, they keep the cores busy already.
         """
-        view = memoryview(data).cast("B")
         self.settle()
-        if self._position != self.size_bytes:
-            self._hash = None
-        if self._hash is not None:
-            self._begin_hashing(self._hash, view)
-        written = 0
-        try:
-            while written < len(view):
-                written += self._write_some(view[written:])
-        except BaseException:
-            self.settle()
-            raise
-        self._position += written
-        self.size_bytes = max(self.size_bytes, self._position)
-        return written
+        return self._write(memoryview(data).cast("B"), beside=True)
 
     def settle(self) -> None:
         """Return when nothing that was appended is read any more."""
@@ -165,10 +150,25 @@ class ArtifactWriter(io.RawIOBase):
         """Return where the next write goes."""
         return self._position
 
-    def _begin_hashing(self, digest: hashlib._Hash, view: memoryview) -> None:
-        if len(view) < _LARGE_BYTES:
-            digest.update(view)
-            return
+    def _write(self, view: memoryview, *, beside: bool) -> int:
+        if self._position != self.size_bytes:
+            self._hash = None
+        if self._hash is not None and beside and len(view) >= _LARGE_BYTES:
+            self._hash_beside(self._hash, view)
+        elif self._hash is not None:
+            self._hash.update(view)
+        written = 0
+        try:
+            while written < len(view):
+                written += self._write_some(view[written:])
+        except BaseException:
+            self.settle()
+            raise
+        self._position += written
+        self.size_bytes = max(self.size_bytes, self._position)
+        return written
+
+    def _hash_beside(self, digest: hashlib._Hash, view: memoryview) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="orchestrator-hash")
         self._hashing = self._thread.submit(digest.update, view)

@@ -54,6 +54,10 @@ class Sink:
         self.finished = 0
         self._part = memoryview(b"")
 
+    def write(self, data: memoryview) -> None:
+        self.append(data)
+        self.settle()
+
     def append(self, data: memoryview) -> None:
         self.settle()
         self._part = data

@@ -120,8 +120,10 @@ class Taken:
     def __init__(self) -> None:
         self.parts: list[bytes] = []
 
-    def append(self, part: memoryview) -> None:
+    def write(self, part: memoryview) -> None:
         self.parts.append(bytes(part))
+
+    append = write
 
     def settle(self) -> None:
         pass
