@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -28,15 +27,11 @@ def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json 
     """
     if parameter.type not in STORED_TYPES:
         return native
-    sinks: list[ArtifactWriter] = []
-
-    def open_sink(media_type: str) -> ArtifactWriter:
-        sink = artifacts.writer(media_type, owner=OWNER, lease_s=LEASE_S)
-        sinks.append(sink)
-        return sink
-
     with ExitStack() as stack:
-        stack.callback(_close_all, sinks)
+
+        def open_sink(media_type: str) -> ArtifactWriter:
+            return stack.enter_context(artifacts.writer(media_type, owner=OWNER, lease_s=LEASE_S))
+
         return Value(parameter.type, files=(blobs.encode_blob(native, parameter.type, open_sink).publish(),))
 
 
@@ -52,8 +47,3 @@ def decode(value: Value, artifacts: ArtifactStore) -> Any:
     with ExitStack() as stack:
         files = [stack.enter_context(artifacts.open(ref)) for ref in value.files]
         return blobs.decode_blobs(files, value.type) if value.is_blob else codecs.decode(files, value.type)
-
-
-def _close_all(sinks: Sequence[ArtifactWriter]) -> None:
-    for sink in sinks:
-        sink.close()

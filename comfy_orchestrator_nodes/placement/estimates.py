@@ -346,8 +346,7 @@ class Estimates:
             if evidence is None:
                 continue
             log_s, variance = evidence
-            pair_weight = 1.0 / (variance + RESIDUAL_VAR)
-            pair.evidence = (log_s, pair_weight)
+            pair.evidence = (log_s, 1.0 / (variance + RESIDUAL_VAR))
             level = self._levels.get(key, _NO_LEVEL)
             # Ten times slower at a hundredth of a second is a hiccup; at ten seconds it is a slow machine.
             jitter = JITTER_S**2 * (math.exp(-2 * log_s) + math.exp(-2 * level.mean))

@@ -122,18 +122,15 @@ class Transfer:
                 losses[name] = written.loss
         return Adapted(adapted, losses)
 
-    async def upload(
-        self, peer: Peer, refs: Collection[FileRef], traffic: Traffic, *, owner: str, tenant: str = ""
-    ) -> None:
+    async def upload(self, peer: Peer, refs: Collection[FileRef], traffic: Traffic, *, owner: str, tenant: str) -> None:
         """Bring files to a backend, where they are called ``name_there``; what it has already is not sent again.
 
-        ``owner`` keeps them here while they are on their way, ``tenant`` (or else ``owner``) there until ``let_go``.
+        ``owner`` keeps them here while they are on their way, ``tenant`` there until ``let_go``.
 
         Raises:
             BackendError: an upload failed.
             ValueLost: a file is no longer in the store.
         """
-        tenant = tenant or owner
         distinct = {ref.sha256: ref for ref in refs}
         blobs = [ref for ref in distinct.values() if ref.media_type == BLOB_MEDIA_TYPE]
         gate = asyncio.Semaphore(AT_ONCE)

@@ -25,16 +25,10 @@ def _add(sidebar: Sidebar, view: Locator, url: str, name: str) -> None:
     sidebar.dialog.get_by_role("button", name="Add", exact=True).click()
 
 
-def _forget(master: Master) -> None:
-    for backend in master.api.get("/orchestrator/backends")["backends"]:
-        if not backend["local"]:
-            master.api.send("DELETE", f"/orchestrator/backends/{backend['id']}", {})
-
-
 @pytest.fixture
 def backends(canvas: Canvas, master: Master) -> Locator:
     """The view, with no backend but the master."""
-    _forget(master)
+    master.forget_backends()
     return Sidebar(canvas.page).open("Backends")
 
 

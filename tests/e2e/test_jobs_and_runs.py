@@ -34,9 +34,7 @@ BROKEN = {
 @pytest.fixture
 def farm(master: Master, plain_peers: tuple[Instance, Instance]) -> Master:
     """The master with two backends of its own."""
-    for backend in master.api.get("/orchestrator/backends")["backends"]:
-        if not backend["local"]:
-            master.api.send("DELETE", f"/orchestrator/backends/{backend['id']}", {})
+    master.forget_backends()
     for peer in plain_peers:
         master.register(peer)
     return master

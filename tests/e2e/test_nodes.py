@@ -31,9 +31,7 @@ NOISE: dict[str, Any] = {
 @pytest.fixture
 def farm(master: Master, plain_peer: Instance) -> Master:
     """The master with one backend."""
-    for backend in master.api.get("/orchestrator/backends")["backends"]:
-        if not backend["local"]:
-            master.api.send("DELETE", f"/orchestrator/backends/{backend['id']}", {})
+    master.forget_backends()
     master.register(plain_peer)
     return master
 

@@ -34,9 +34,7 @@ LATENT = {
 @pytest.fixture
 def farm(master: Master, plain_peer: Instance) -> Master:
     """The master with one backend, and a sound and a latent in its input folder."""
-    for backend in master.api.get("/orchestrator/backends")["backends"]:
-        if not backend["local"]:
-            master.api.send("DELETE", f"/orchestrator/backends/{backend['id']}", {})
+    master.forget_backends()
     master.register(plain_peer)
     _write_tone(master.instance.directory / "input" / "tone.wav")
     _write_latent(master.instance.directory / "input" / "field.latent")

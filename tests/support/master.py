@@ -40,6 +40,12 @@ class Master:
 
         self.until(all_online)
 
+    def forget_backends(self) -> None:
+        """Remove every backend but the master itself."""
+        for backend in self.api.get("/orchestrator/backends")["backends"]:
+            if not backend["local"]:
+                self.api.send("DELETE", f"/orchestrator/backends/{backend['id']}", {})
+
     def define(self, name: str, prompt: Mapping[str, Any]) -> str:
         """Put a workflow into the library; return its id."""
         return str(self.api.send("POST", "/orchestrator/definitions", {"name": name, "prompt": prompt})["id"])

@@ -182,7 +182,8 @@ export function createEmbedding(context: Context, library: Library, nodes: Nodes
       const faces = library.faces()
       const brought = carriedIds(text)
       if (text === '' && usedIds(graph).length > 0) this.changed()
-      else if (faces !== null && usedIds(graph).some((id) => brought.has(id))) {
+      // What we wrote ourselves comes back with every undo, and is nobody else's.
+      else if (text !== written && faces !== null && usedIds(graph).some((id) => brought.has(id))) {
         void compare().catch((error: unknown) => {
           host.toast({ severity: 'error', summary: t('nodes.embeddedTitle'), detail: messageOf(error) })
         })

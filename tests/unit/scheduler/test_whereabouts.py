@@ -111,7 +111,10 @@ async def test_a_value_that_two_jobs_send_at_once_is_kept_for_both(
     transfer = Transfer(artifacts, whereabouts)
     held = Fault(Part.REQUEST, Where.IN_BODY, Act.HOLD)
     proxy.fail("PUT", f"/orchestrator/agent/blobs/{ref.sha256}", held)
-    jobs = [asyncio.create_task(transfer.upload(peer, [ref], Traffic(), owner=owner)) for owner in ("one", "two")]
+    jobs = [
+        asyncio.create_task(transfer.upload(peer, [ref], Traffic(), owner=tenant, tenant=tenant))
+        for tenant in ("one", "two")
+    ]
     await held.arrived.wait()
     while len([exchange for exchange in proxy.exchanges if exchange == MISSING]) < 2:
         await asyncio.sleep(0.01)
