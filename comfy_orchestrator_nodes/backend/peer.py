@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -226,14 +226,18 @@ class Peer:
             self._failure = error
 
     async def _pass_on(self) -> None:
-        async for message in self.client.listen():
-            self._note(message)
-            prompt_id = getattr(message, "prompt_id", None)
-            if prompt_id is None:
-                for inbox in self._inboxes.values():
-                    inbox.put_nowait(message)
-            elif (addressee := self._inboxes.get(prompt_id)) is not None:
-                addressee.put_nowait(message)
+        async with aclosing(self.client.listen()) as messages:
+            async for message in messages:
+                self._pass(message)
+
+    def _pass(self, message: Message) -> None:
+        self._note(message)
+        prompt_id = getattr(message, "prompt_id", None)
+        if prompt_id is None:
+            for inbox in self._inboxes.values():
+                inbox.put_nowait(message)
+        elif (addressee := self._inboxes.get(prompt_id)) is not None:
+            addressee.put_nowait(message)
 
     def _note(self, message: Message) -> None:
         if isinstance(message, Connected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from types import TracebackType
 from typing import TypeVar
 
@@ -62,10 +63,12 @@ class Recorder:
 
     async def _listen(self) -> None:
         try:
-            async for message in self._client.listen():
-                async with self._came:
-                    self.messages.append(message)
-                    self._came.notify_all()
+            # Closed at once, also by a cancel between two messages: whoever listens next finds nobody listening.
+            async with aclosing(self._client.listen()) as messages:
+                async for message in messages:
+                    async with self._came:
+                        self.messages.append(message)
+                        self._came.notify_all()
         finally:
             # Shielded by nothing: the lock is free here, and whoever waits must see that nothing more comes.
             async with self._came:
