@@ -1,5 +1,7 @@
 /** A part of a prompt as a workflow of its own: what crosses its edge becomes named inputs and outputs. Pure. */
 
+import { canTravel, TENSOR_TYPES } from '@/api/valueTypes'
+
 export interface PromptNode {
   readonly class_type: string
   readonly inputs: Readonly<Record<string, unknown>>
@@ -14,16 +16,19 @@ export type OutputOf = (nodeId: string, index: number) => { readonly type: strin
 const WORKFLOW_INPUT = 'OrchestratorWorkflowInput'
 const WORKFLOW_OUTPUT = 'OrchestratorWorkflowOutput'
 
-/** Types that can be passed into and out of a workflow. What makes others must be part of it. */
-const TRAVELLING: ReadonlySet<string> = new Set([
-  ...['IMAGE', 'MASK', 'LATENT', 'AUDIO', 'VIDEO'],
-  ...['STRING', 'INT', 'FLOAT', 'BOOLEAN'],
-])
+/**
+ * Whether a value of this type is passed into the workflow. What makes others is part of it: models never travel;
+ * conditioning, which only servers with the pack can be given, any server makes again from its texts; and what is one of
+ * a list for one node may be none for another.
+ */
+function passedIn(type: string): boolean {
+  return canTravel(type) && !TENSOR_TYPES.has(type) && type !== 'COMBO'
+}
 
 /**
  * Cut the chosen nodes out of a prompt. Links that come from outside become Workflow Inputs, one for each place they
- * come from; where their type cannot travel (a model, say), what makes it is taken along. Links that lead outside become
- * Workflow Outputs.
+ * come from; where their type cannot be passed in (a model, say), what makes it is taken along. Links that lead outside
+ * become Workflow Outputs.
  */
 export function cutOut(prompt: Prompt, chosen: ReadonlySet<string>, outputOf: OutputOf): Prompt {
   const inside = closure(prompt, chosen, outputOf)
@@ -70,7 +75,7 @@ export function cutOut(prompt: Prompt, chosen: ReadonlySet<string>, outputOf: Ou
       const link = asLink(value)
       if (link === null || !inside.has(link[0]) || led.has(link.join(' '))) continue
       const output = outputOf(...link)
-      if (output === null || !TRAVELLING.has(output.type)) continue
+      if (output === null || !canTravel(output.type)) continue
       led.add(link.join(' '))
       add({ class_type: WORKFLOW_OUTPUT, inputs: { name: unique(outputNames, output.name.toLowerCase()), value: [...link] } })
     }
@@ -93,7 +98,7 @@ function closure(prompt: Prompt, chosen: ReadonlySet<string>, outputOf: OutputOf
     for (const value of Object.values(prompt[id]?.inputs ?? {})) {
       const link = asLink(value)
       if (link === null || inside.has(link[0]) || !(link[0] in prompt)) continue
-      if (TRAVELLING.has(outputOf(...link)?.type ?? '')) continue
+      if (passedIn(outputOf(...link)?.type ?? '')) continue
       inside.add(link[0])
       waiting.push(link[0])
     }

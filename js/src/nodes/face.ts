@@ -1,3 +1,5 @@
+import { FILE_TYPES, isStored } from '@/api/valueTypes'
+
 import type { Meaning } from './slots'
 import type { Json, NodeParameters } from './parameters'
 
@@ -27,23 +29,10 @@ export interface FaceParameter extends Meaning {
 /** How many inputs and outputs the server declares for the node. */
 export const SLOTS = 16
 
-const FILE_TYPES: ReadonlySet<string> = new Set(['IMAGE', 'MASK', 'LATENT', 'AUDIO', 'VIDEO'])
-const SCALAR_TYPES: ReadonlySet<string> = new Set(['STRING', 'INT', 'FLOAT', 'BOOLEAN', 'COMBO'])
-
-/** Whether values of this type travel as files: they come by a link and have no constant. */
-export function isFile(type: string): boolean {
-  return FILE_TYPES.has(type)
-}
-
-/** Whether the node can offer a widget for values of this type. */
-export function hasWidget(type: string): boolean {
-  return SCALAR_TYPES.has(type)
-}
-
 /** What in_1, in_2, … are in the workflow's own order: images and the like first, as the server has it. */
 export function defaultInputs(face: Face): readonly FaceParameter[] {
-  const files = face.parameters.filter(({ type }) => isFile(type))
-  const others = face.parameters.filter(({ type }) => !isFile(type))
+  const files = face.parameters.filter(({ type }) => isStored(type))
+  const others = face.parameters.filter(({ type }) => !isStored(type))
   return [...files, ...others].slice(0, SLOTS)
 }
 
@@ -92,6 +81,7 @@ function takes({ type, minimum, maximum, choices, role }: FaceParameter, value: 
       // Which model files exist is for each backend to say, not for the list that was recorded.
       return choices === null || choices.length === 0 || role === 'model' || choices.includes(value)
     default:
-      return !isFile(type) || typeof value === 'string'
+      // Of what is stored only the name of a file can be said.
+      return isStored(type) ? FILE_TYPES.has(type) && typeof value === 'string' : true
   }
 }

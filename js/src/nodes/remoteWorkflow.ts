@@ -1,6 +1,7 @@
+import { isStored } from '@/api/valueTypes'
 import type { Translate } from '@/i18n/translate'
 
-import { fittingValues, isFile, type Face } from './face'
+import { fittingValues, type Face } from './face'
 import type { InputFiles } from './files'
 import type { Resolution } from './foreign'
 import type { Library } from './library'
@@ -241,7 +242,7 @@ export class RemoteWorkflowNode {
       const slot = node.inputs.find((one) => one.name === slotName) ?? node.addInput(slotName, parameter.type)
       slot.type = parameter.type
       if (slot.label === undefined) rename(slot, slotName, name)
-      slot.shape = isFile(parameter.type) && !parameter.required ? HOLLOW_CIRCLE : undefined
+      slot.shape = isStored(parameter.type) && !parameter.required ? HOLLOW_CIRCLE : undefined
       return [{ slot, name }]
     })
     this.widgets.tie(tied)

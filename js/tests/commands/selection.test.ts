@@ -48,4 +48,29 @@ describe('a selection as a workflow', () => {
   it('takes a subgraph as all that is in it', () => {
     expect([...promptIds(PROMPT, ['6', '4'])]).toEqual(['4', '6:7', '6:8'])
   })
+
+  it.each(['SVG', 'MESH', 'VOXEL', 'FILE_3D_GLB'])('asks for a %s, and yields one', (type) => {
+    const prompt: Prompt = {
+      '1': { class_type: 'Make', inputs: {} },
+      '2': { class_type: 'Change', inputs: { thing: ['1', 0] } },
+      '3': { class_type: 'Save', inputs: { thing: ['2', 0] } },
+    }
+    const found = Object.values(cutOut(prompt, new Set(['2']), () => ({ type, name: 'Thing' })))
+    expect(found.map((node) => node.class_type).sort()).toEqual([
+      'Change',
+      'OrchestratorWorkflowInput',
+      'OrchestratorWorkflowOutput',
+    ])
+    expect(found).toContainEqual({ class_type: 'OrchestratorWorkflowInput', inputs: { name: 'thing', type } })
+  })
+
+  it('makes conditioning itself, and yields it', () => {
+    const prompt: Prompt = {
+      '1': { class_type: 'Encode', inputs: { text: 'a fox' } },
+      '2': { class_type: 'Average', inputs: { conditioning: ['1', 0] } },
+      '3': { class_type: 'Sampler', inputs: { positive: ['2', 0] } },
+    }
+    const found = Object.values(cutOut(prompt, new Set(['2']), () => ({ type: 'CONDITIONING', name: 'CONDITIONING' })))
+    expect(found.map((node) => node.class_type).sort()).toEqual(['Average', 'Encode', 'OrchestratorWorkflowOutput'])
+  })
 })

@@ -14,6 +14,12 @@ describe('the inputs of a workflow', () => {
     expect(defaultInputs(face({ parameters: many }))).toHaveLength(16)
   })
 
+  it.each(['CONDITIONING', 'SVG', 'MESH', 'VOXEL', 'FILE_3D_GLB'])('count %s among them', (type) => {
+    const parameters = [parameter('steps', 'INT'), parameter('thing', type)]
+    expect(defaultInputs(face({ parameters })).map(({ name }) => name)).toEqual(['thing', 'steps'])
+    expect(fittingValues(face({ parameters }), { thing: 'a.glb', steps: 3 })).toEqual({ steps: 3 })
+  })
+
   it('keep the values that still fit', () => {
     const changed = face({
       parameters: [
