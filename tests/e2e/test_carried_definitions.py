@@ -33,12 +33,12 @@ def opened(canvas: Canvas, master: Master) -> str:
     theirs = master.define(name, _grey(64))
     Sidebar(canvas.page).open("Library").get_by_role("button", name=f"Add {name} to the canvas").click()
     canvas.page.wait_for_function(f"() => {{ {_APP} return !!graph.extra?.orchestrator?.definitions }}")
-    document = canvas.page.evaluate(f"() => {{ {_APP} return graph.serialize() }}")
+    document = canvas.document()
     canvas.clear()
     master.api.send("DELETE", f"/orchestrator/definitions/{theirs}", {})
     assert master.define(name, _grey(128)) == theirs
     canvas.open()
-    canvas.page.evaluate(f"document => {{ {_APP} return app.loadGraphData(document) }}", document)
+    canvas.load(document)
     return theirs
 
 

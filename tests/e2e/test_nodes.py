@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -145,6 +146,31 @@ def test_a_version_with_other_inputs_is_told_and_taken_with_one_click(canvas: Ca
     expect(notice).to_be_hidden()
     assert canvas.node(remote).widgets["parameters.seed"] == 3
     assert canvas.prompt()[remote]["inputs"]["in_1"] == [source, 0]
+
+
+def test_a_number_that_no_widget_holds_is_sent_as_it_is_when_another_value_changes(
+    canvas: Canvas, farm: Master
+) -> None:
+    name, seed = _named("Large"), 2**64 - 3
+    exposed = [("seed", "INT", 0), ("strength", "FLOAT", 0.5)]
+    parameters = [
+        {"name": name, "type": type_, "node_id": "2", "input_name": name, "default": default}
+        for name, type_, default in exposed
+    ]
+    outputs = [{"name": "image", "type": "IMAGE", "node_id": "2", "index": 0}]
+    noise = {"name": name, "prompt": NOISE, "parameters": parameters, "outputs": outputs}
+    farm.api.send("POST", "/orchestrator/definitions", noise)
+    Sidebar(canvas.page).open("Library").get_by_role("button", name=f"Add {name} to the canvas").click()
+    document = canvas.document()
+    ((node_id, values),) = ((str(node["id"]), node["widgets_values"]) for node in document["nodes"])
+    (place,) = (index for index, value in enumerate(values) if isinstance(value, str) and value.startswith("{"))
+    values[place] = json.dumps({**json.loads(values[place]), "values": {"seed": seed, "strength": 0.5}})
+    canvas.load(document)
+    canvas.type_into(node_id, "parameters.strength", "0.25")
+    sent = json.loads(canvas.prompt()[node_id]["inputs"]["parameters"])
+    assert sent["values"] == {"seed": seed, "strength": 0.25}
+    canvas.type_into(node_id, "parameters.seed", "7")
+    assert json.loads(canvas.prompt()[node_id]["inputs"]["parameters"])["values"]["seed"] == 7
 
 
 def test_a_mistake_in_a_condition_is_told_while_typing_and_mended_with_one_click(canvas: Canvas) -> None:

@@ -198,7 +198,23 @@ class Canvas:
         prompt: dict[str, Any] = json.loads(text)
         return prompt
 
+    def document(self) -> dict[str, Any]:
+        """Return the workflow as it would be stored."""
+        text = self.page.evaluate(
+            "() => { const app = window.app ?? window.comfyAPI.app.app;"
+            " return JSON.stringify((app.rootGraph ?? app.graph).serialize()) }"
+        )
+        document: dict[str, Any] = json.loads(text)
+        return document
+
     # --- doing
+
+    def load(self, document: Mapping[str, Any]) -> None:
+        """Open a workflow, as from a file."""
+        self.page.evaluate(
+            "document => (window.app ?? window.comfyAPI.app.app).loadGraphData(JSON.parse(document))",
+            json.dumps(document),
+        )
 
     def add_node(self, query: str, x: float, y: float) -> str:
         """Add a node as users do: double-click on the empty canvas, type, choose; return its id."""

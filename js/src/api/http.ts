@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 
 import { ApiError, UnexpectedAnswer, Unreachable } from './errors'
+import { parseExact, printExact } from './exactJson'
 
 /** How requests are sent: `api.fetchApi`, which adds the host's prefix and user. */
 export type Fetch = (route: string, init?: RequestInit) => Promise<Response>
@@ -11,6 +12,8 @@ export interface SendOptions {
   readonly signal?: AbortSignal
   /** Sent even when the page is being closed. */
   readonly keepalive?: boolean
+  /** Whether whole numbers beyond 2^53 are wanted as they are, as `bigint`, and not rounded. */
+  readonly exact?: boolean
 }
 
 const Envelope = v.object({
@@ -46,13 +49,14 @@ export interface Http {
  * answer does not have the documented form.
  */
 export function createHttp(fetch: Fetch): Http {
-  async function exchange<S extends v.GenericSchema>(schema: S, path: string, init: RequestInit): Promise<v.InferOutput<S>> {
+  async function exchange<S extends v.GenericSchema>(schema: S, path: string, options: RequestInit & SendOptions): Promise<v.InferOutput<S>> {
+    const { exact = false, ...init } = options
     const route = `/orchestrator${path}`
     let response: Response
     let body: unknown
     try {
       response = await fetch(route, init)
-      body = await response.json().catch(() => undefined)
+      body = await (exact ? response.text().then(parseExact) : response.json()).catch(() => undefined)
     } catch (error) {
       if (error instanceof DOMException && error.name === 'AbortError') throw error
       throw new Unreachable('ComfyUI does not answer. Is it running?', { cause: error })
@@ -75,7 +79,7 @@ export function createHttp(fetch: Fetch): Http {
         ...options,
         method,
         headers: { 'X-Orchestrator': '1', 'Content-Type': 'application/json' },
-        body: JSON.stringify(body ?? {}),
+        body: printExact(body ?? {}),
       }),
     upload: (schema, method, path, file, options) => {
       const { query, ...init } = options ?? {}

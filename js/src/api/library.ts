@@ -53,8 +53,9 @@ export function libraryApi(http: Http) {
     preflight: (id: string) => http.get(Preflight, at(id, '/preflight')),
     /** Find what can be exposed of a prompt in API format. Nothing is stored. */
     inspect: (prompt: Readonly<Record<string, unknown>>) => http.send(Inspection, 'POST', '/definitions/inspect', { prompt }),
-    /** Look into a file that holds a workflow, of any kind and age. Nothing is stored. */
-    read: (file: Blob, filename: string) => http.upload(Draft, 'POST', '/definitions/read', file, { query: { filename } }),
+    /** Look into a file that holds a workflow, of any kind and age. Nothing is stored. What is in it may be stored as it is. */
+    read: (file: Blob, filename: string) =>
+      http.upload(Draft, 'POST', '/definitions/read', file, { query: { filename }, exact: true }),
     /** Store definitions that another library exported. */
     take: (file: Blob, filename: string, onConflict: OnConflict) =>
       http.upload(Imported, 'POST', '/definitions/import', file, { query: { filename, on_conflict: onConflict } }),

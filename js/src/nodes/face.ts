@@ -72,8 +72,7 @@ function takes({ type, minimum, maximum, choices, role }: FaceParameter, value: 
     case 'INT':
     case 'FLOAT':
       return (
-        typeof value === 'number' &&
-        (type === 'FLOAT' || Number.isInteger(value)) &&
+        (typeof value === 'bigint' || (typeof value === 'number' && (type === 'FLOAT' || Number.isInteger(value)))) &&
         (minimum === null || value >= minimum) &&
         (maximum === null || value <= maximum)
       )

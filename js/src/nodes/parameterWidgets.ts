@@ -2,7 +2,7 @@ import type { Face, FaceParameter } from './face'
 import { addAudioPlayer } from './audioPlayer'
 import { picksFile, type InputFiles } from './files'
 import { forget, removeWidget, type CanvasNode, type Slot, type Widget, type WidgetConstructor } from './litegraph'
-import type { Json } from './parameters'
+import { equalJson, type Json } from './parameters'
 import { choices, PREFIX, widgetSpec, type WidgetSpec } from './widgetSpec'
 
 /** What the host is asked for. */
@@ -13,6 +13,14 @@ export interface WidgetMaker {
 export type Values = Readonly<Record<string, Json>>
 /** By parameter: what becomes of its value after each run, in ComfyUI's words (`fixed`, `increment`, `randomize`, …). */
 export type Controls = Readonly<Record<string, string>>
+
+/** What it says in the user's language. */
+export interface Words {
+  upload(): string
+  /** That a widget shows a number rounded. */
+  exactly(value: bigint): string
+  failed(error: unknown): void
+}
 
 interface Made {
   readonly widget: Widget
@@ -36,7 +44,7 @@ export class ParameterWidgets {
     private readonly node: CanvasNode,
     private readonly app: WidgetMaker,
     private readonly files: Omit<InputFiles, 'reload'>,
-    private readonly words: { readonly upload: () => string; failed(error: unknown): void },
+    private readonly words: Words,
     private readonly changed: () => void,
   ) {}
 
@@ -49,7 +57,9 @@ export class ParameterWidgets {
       const widget = spec === null ? undefined : this.make(parameter.name, spec)
       if (spec === null || widget === undefined) continue
       widget.label = parameter.name
-      if (parameter.tooltip !== '') widget.tooltip = parameter.tooltip
+      const said = values[parameter.name]
+      const hints = [parameter.tooltip, typeof said === 'bigint' ? this.words.exactly(said) : ''].filter((hint) => hint !== '')
+      if (hints.length > 0) widget.tooltip = hints.join('\n')
       if (!sameValue(widget.value, spec.value)) widget.value = spec.value
       const control = widget.linkedWidgets?.[0]
       if (control) control.value = controls[parameter.name] ?? 'randomize'
@@ -180,5 +190,5 @@ export class ParameterWidgets {
 }
 
 function sameValue(one: unknown, other: unknown): boolean {
-  return Object.is(one, other) || (typeof one === 'object' && JSON.stringify(one) === JSON.stringify(other))
+  return Object.is(one, other) || (typeof one === 'object' && equalJson(one, other))
 }

@@ -3,7 +3,10 @@
  * server reads of the node's own inputs and outputs, so graphs work where this bundle is missing.
  */
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+import { parseExact, printExact } from '@/api/exactJson'
+
+/** A `bigint` is a whole number beyond 2^53, which no widget holds exactly. */
+export type Json = null | boolean | number | bigint | string | readonly Json[] | { readonly [key: string]: Json }
 
 export interface NodeParameters {
   /** The version of the workflow that the node was made for; null where the text does not say. */
@@ -24,7 +27,7 @@ export function parseParameters(text: unknown): NodeParameters | null {
   if (text.trim() === '') return NOTHING_SAID
   let data: unknown
   try {
-    data = JSON.parse(text)
+    data = parseExact(text)
   } catch {
     return null
   }
@@ -40,7 +43,7 @@ export function parseParameters(text: unknown): NodeParameters | null {
 
 /** Return the text for the widget. What is not said is left out, so that equal parameters give equal texts. */
 export function printParameters({ version, values, inputs, outputs }: NodeParameters): string {
-  return JSON.stringify({
+  return printExact({
     ...(version === null ? {} : { version }),
     ...(Object.keys(values).length === 0 ? {} : { values }),
     ...(inputs === null ? {} : { in: inputs }),
@@ -49,7 +52,7 @@ export function printParameters({ version, values, inputs, outputs }: NodeParame
 }
 
 export function equalJson(one: unknown, other: unknown): boolean {
-  return one === other || JSON.stringify(one) === JSON.stringify(other)
+  return one === other || printExact(one) === printExact(other)
 }
 
 function names(value: unknown): readonly string[] | null | undefined {

@@ -73,7 +73,11 @@ export class RemoteWorkflowNode {
     readonly node: CanvasNode,
     private readonly around: Surroundings,
   ) {
-    const words = { upload: () => around.t('nodes.upload'), failed: around.failed }
+    const words = {
+      upload: () => around.t('nodes.upload'),
+      exactly: (value: bigint) => around.t('nodes.exactly', { value: value.toString() }),
+      failed: around.failed,
+    }
     this.widgets = new ParameterWidgets(node, around.app, around.files, words, () => this.store())
     this.status = new StatusLine(node)
     strip(node)

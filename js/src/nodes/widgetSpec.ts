@@ -32,9 +32,11 @@ export function widgetSpec(
   const said = value ?? parameter.default
   switch (parameter.type) {
     case 'INT': {
-      const min = Math.max(minimum ?? (role === 'seed' ? 0 : -LARGEST), -LARGEST)
-      const max = Math.min(maximum ?? LARGEST, LARGEST)
-      const start = typeof said === 'number' ? said : clamp(0, min, max)
+      const least = Math.max(minimum ?? (role === 'seed' ? 0 : -LARGEST), -LARGEST)
+      const most = Math.min(maximum ?? LARGEST, LARGEST)
+      const start = isNumber(said) ? Number(said) : clamp(0, least, most)
+      // What is there already is in range: fields pull in what is not, when they are only looked into.
+      const [min, max] = [Math.min(least, start), Math.max(most, start)]
       const control = role === 'seed' ? { control_after_generate: CONTROL_PREFIX + parameter.name } : {}
       const options = { default: start, min, max, step: step ?? 1, tooltip, ...control }
       return { kind: 'INT', spec: ['INT', options], value: start, controlled: role === 'seed' }
@@ -42,7 +44,7 @@ export function widgetSpec(
     case 'FLOAT': {
       const min = minimum ?? -LARGEST
       const max = maximum ?? LARGEST
-      const start = typeof said === 'number' ? said : clamp(0, min, max)
+      const start = isNumber(said) ? Number(said) : clamp(0, min, max)
       const options = { default: start, min, max, step: step ?? 0.01, tooltip }
       return { kind: 'FLOAT', spec: ['FLOAT', options], value: start, controlled: false }
     }
@@ -79,6 +81,10 @@ export function widgetSpec(
 export function choices({ choices: recorded }: FaceParameter, said: Json | undefined, offered: readonly Json[]): Json[] {
   const listed = offered.length > 0 ? offered : (recorded ?? [])
   return said === undefined || said === null || listed.includes(said) ? [...listed] : [said, ...listed]
+}
+
+function isNumber(value: Json | undefined): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint'
 }
 
 function clamp(value: number, min: number, max: number): number {

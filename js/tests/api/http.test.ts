@@ -35,6 +35,17 @@ describe('a request', () => {
   })
 })
 
+describe('a number beyond 2^53', () => {
+  it('is exact where that is asked for, and sent with all its digits', async () => {
+    const { http, sent } = answering(new Response('{"seed": 18446744073709551615}'))
+    const Seed = v.object({ seed: v.bigint() })
+    const { seed } = await http.upload(Seed, 'POST', '/read', new Blob(['x']), { exact: true })
+    await http.send(v.unknown(), 'POST', '/things', { seed })
+    expect(sent.map(({ init }) => init.body).at(-1)).toBe('{"seed":18446744073709551615}')
+    expect(sent[0]?.init).not.toHaveProperty('exact')
+  })
+})
+
 describe('a refusal', () => {
   it('has the words of the server', async () => {
     const body = { error: { code: 'binding_failed', message: 'Too small.', details: { problems: { width: 'below 1' } } } }

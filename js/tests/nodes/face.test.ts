@@ -33,6 +33,12 @@ describe('the inputs of a workflow', () => {
     expect(fittingValues(changed, values)).toEqual({ name: 'x', model: 'elsewhere.safetensors' })
   })
 
+  it('keep numbers that no widget holds exactly', () => {
+    const changed = face({ parameters: [parameter('seed', 'INT', { minimum: 0, maximum: 2 ** 64 })] })
+    expect(fittingValues(changed, { seed: 18446744073709551613n })).toEqual({ seed: 18446744073709551613n })
+    expect(fittingValues(changed, { seed: 2n ** 65n })).toEqual({})
+  })
+
   it('are told when the workflow no longer has them', () => {
     const parameters = { version: 1, values: { old: 1, seed: 2 }, inputs: ['photo', 'mask'], outputs: ['image', 'depth'] }
     expect(gone(face(), parameters, new Set())).toEqual(['mask', 'old', 'depth'])
@@ -81,6 +87,11 @@ describe('widgets', () => {
     const made = widgetSpec(seed, undefined)
     expect(made).toMatchObject({ kind: 'INT', value: 7, controlled: true })
     expect(made?.spec[1]).toMatchObject({ min: 0, max: Number.MAX_SAFE_INTEGER, control_after_generate: 'control.seed' })
+  })
+
+  it('have a range that a number beyond it is in, which fields would change as soon as they are looked into', () => {
+    const made = widgetSpec(parameter('seed', 'INT', { role: 'seed' }), 18446744073709551613n)
+    expect(made).toMatchObject({ value: 18446744073709551613, spec: ['INT', { max: 18446744073709551613, min: 0 }] })
   })
 
   it('offer what the backends have, and always what the node says', () => {

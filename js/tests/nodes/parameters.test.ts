@@ -9,6 +9,13 @@ describe('the text of parameters', () => {
     expect(parsed && printParameters(parsed)).toBe(text)
   })
 
+  it('keeps all digits of a number that the browser would round', () => {
+    const text = '{"values":{"seed":18446744073709551613,"strength":0.25}}'
+    const parsed = parseParameters(text)
+    expect(parsed?.values['seed']).toBe(18446744073709551613n)
+    expect(parsed && printParameters(parsed)).toBe(text)
+  })
+
   it('says nothing where it is empty', () => {
     expect(parseParameters(' ')).toEqual(NOTHING_SAID)
     expect(parseParameters('{}')).toEqual(NOTHING_SAID)

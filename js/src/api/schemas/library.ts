@@ -2,6 +2,9 @@ import * as v from 'valibot'
 
 import { Problem } from './backends'
 
+/** One end of a range. The server holds it as a fraction, and may write it as a whole number of any length. */
+const Bound = v.nullable(v.pipe(v.union([v.number(), v.bigint()]), v.transform(Number)))
+
 /** One exposed input. A range or choices may be recorded with it; `default` is a JSON value. */
 export const Parameter = v.object({
   name: v.string(),
@@ -10,9 +13,9 @@ export const Parameter = v.object({
   input_name: v.string(),
   default: v.unknown(),
   required: v.boolean(),
-  minimum: v.nullable(v.number()),
-  maximum: v.nullable(v.number()),
-  step: v.nullable(v.number()),
+  minimum: Bound,
+  maximum: Bound,
+  step: Bound,
   choices: v.nullable(v.array(v.unknown())),
   multiline: v.boolean(),
   tooltip: v.string(),

@@ -106,7 +106,10 @@ export function faults(exposure: Exposure): Fault[] {
   for (const { key, name, parameter } of inputs) {
     const { minimum, maximum, default: value } = parameter
     if (minimum !== null && maximum !== null && minimum > maximum) found.push({ kind: 'range', key, name })
-    else if (typeof value === 'number' && ((minimum !== null && value < minimum) || (maximum !== null && value > maximum)))
+    else if (
+      (typeof value === 'number' || typeof value === 'bigint') &&
+      ((minimum !== null && value < minimum) || (maximum !== null && value > maximum))
+    )
       found.push({ kind: 'outside', key, name })
   }
   if (outputs.length === 0) found.push({ kind: 'noOutput', key: '' })
