@@ -77,6 +77,37 @@ def test_a_workflow_is_edited_on_the_canvas_and_saved_back_as_a_new_version(
 
 
 @each_front_end
+def test_names_defaults_ranges_and_order_from_the_dialog_are_those_of_the_nodes_widgets(
+    canvas: Canvas, request: pytest.FixtureRequest
+) -> None:
+    name = f"Ranged {request.node.callspec.id}"
+    sidebar = Sidebar(canvas.page)
+    library = sidebar.open("Library")
+    _compose(canvas)
+    sidebar.choose(library.get_by_role("button", name="Add a workflow"), "Save what is on the canvas")
+    sidebar.dialog.get_by_label("Name", exact=True).fill(name)
+    for exposed in ("batch_size", "height", "width"):
+        sidebar.dialog.get_by_label(f"Expose {exposed}").check()
+    sidebar.dialog.get_by_label("Name of width").fill("Breadth")
+    sidebar.dialog.get_by_role("button", name="Default and range of Breadth").click()
+    sidebar.dialog.get_by_label("Default", exact=True).fill("96")
+    sidebar.dialog.get_by_label("Minimum").fill("64")
+    sidebar.dialog.get_by_label("Maximum").fill("128")
+    sidebar.dialog.get_by_label("Name of width").press("Alt+ArrowUp")
+    canvas.page.keyboard.press("Alt+ArrowUp")
+    sidebar.dialog.get_by_role("button", name="Save to library").click()
+    canvas.clear()
+    library.get_by_role("button", name=f"Add {name} to the canvas").click()
+    (node,) = canvas.nodes()
+    shown = [widget for widget in node.widgets if widget.startswith("parameters.")]
+    assert shown == ["parameters.Breadth", "parameters.batch_size", "parameters.height"]
+    assert node.widgets["parameters.Breadth"] == 96
+    for typed, taken in (("9999", 128), ("1", 64)):
+        canvas.type_into(node.id, "parameters.Breadth", typed)
+        canvas.until_widget(node.id, "parameters.Breadth", taken)
+
+
+@each_front_end
 def test_a_dropped_file_is_read_and_what_it_exposes_is_asked(
     canvas: Canvas, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -1,7 +1,8 @@
-"""Sounds and latents that are picked on a Remote Workflow node, as users do: from its lists, and by uploading."""
+"""Images, sounds and latents that are picked on a Remote Workflow node, as users do: from its lists, and by uploading."""
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import time
@@ -11,15 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.support.canvas import Canvas
 from tests.support.master import Master
 from tests.support.sidebar import Sidebar
+from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Instance
 
 pytestmark = [pytest.mark.comfy, pytest.mark.browser]
 
+INVERTED = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+    "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+    "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
+}
 SOUND = {
     "1": {"class_type": "LoadAudio", "inputs": {"audio": "tone.wav"}},
     "2": {"class_type": "PreviewAudio", "inputs": {"audio": ["1", 0]}},
@@ -70,6 +78,36 @@ def _sent(farm: Master, canvas: Canvas, consumer: dict[str, Any]) -> dict[str, A
     (job,) = farm.jobs(farm.run({**canvas.prompt(), "taker": consumer}))
     values: dict[str, Any] = job["values"]
     return values
+
+
+def _colour(farm: Master, canvas: Canvas, node: str) -> tuple[int, ...]:
+    """Run what the canvas would send; return what the first pixel of the result is."""
+    shown = {"class_type": "PreviewImage", "inputs": {"images": [node, 2]}}
+    (data,) = farm.images(farm.run({**canvas.prompt(), "shown": shown}), "shown")
+    pixel = Image.open(io.BytesIO(data)).convert("RGB").getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+@each_front_end
+def test_the_image_that_was_picked_or_uploaded_is_the_one_that_runs(
+    farm: Master, open_canvas: Callable[..., Canvas], tmp_path: Path
+) -> None:
+    stamp = time.monotonic_ns()
+    there, mine = f"red-{stamp}.png", f"green-{stamp}.png"
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(farm.instance.directory / "input" / there)
+    Image.new("RGB", (8, 8), (0, 255, 0)).save(tmp_path / mine)
+    name = f"Inverted {stamp}"
+    farm.define(name, INVERTED)
+    canvas = open_canvas(farm.instance)
+    node = _place(canvas, name)
+    canvas.choose(node, "parameters.image", there)
+    assert _colour(farm, canvas, node) == (0, 255, 255)
+    with canvas.page.expect_file_chooser() as chooser:
+        canvas.press(node, "Choose a file to upload (image)")
+    chooser.value.set_files(tmp_path / mine)
+    canvas.until_widget(node, "parameters.image", mine)
+    assert _colour(farm, canvas, node) == (255, 0, 255)
 
 
 def test_a_sound_is_picked_heard_and_sent(farm: Master, canvas: Canvas, picture: Callable[[str], Path]) -> None:

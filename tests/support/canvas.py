@@ -349,7 +349,7 @@ class Canvas:
         """Wait until there are so many nodes."""
         self.page.wait_for_function(f"count => ({_GRAPH})().length === count", arg=count)
 
-    def until_widget(self, node_id: str, widget: str, value: str) -> None:
+    def until_widget(self, node_id: str, widget: str, value: str | float) -> None:
         """Wait until a widget has a value."""
         self.page.wait_for_function(
             f"([id, name, value]) => ({_GRAPH})().find(node => node.id === id)"
