@@ -1,4 +1,4 @@
-"""Images, sounds and latents that are picked on a Remote Workflow node, as users do: from its lists, and by uploading."""
+"""Images, sounds and latents that are picked on a Remote Workflow node as users do: from its lists, or uploaded."""
 
 from __future__ import annotations
 
