@@ -6,63 +6,26 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _image_nodes
 from benchmarks._raw_peer import Wire
 from benchmarks._raw_peer import start as start_raw_peer
 from comfy_orchestrator_nodes.backend.blobs import PATH
 from comfy_orchestrator_nodes.backend.peer import Peer
-from comfy_orchestrator_nodes.domain import LOCAL_BACKEND_ID, Backend, Definition, FileRef, Job, Output, Parameter
+from comfy_orchestrator_nodes.domain import LOCAL_BACKEND_ID, Backend, Definition, FileRef, Job
 from comfy_orchestrator_nodes.orchestrator.jobs import Request, raise_failure
 from comfy_orchestrator_nodes.service import Service, Settings, open_service
 from tools.devtools.instances import Farm, Instance
-from tools.devtools.paths import ROOT
 
-IMAGES = 32
-"""How many images one job takes."""
+OWNER = "benchmark"
+"""Who leases what is stored beside the jobs."""
 
 _LIMIT_BYTES = 4 << 30
 """Of what the master stores: what was used longest ago goes first, as it would."""
-
-_NODES = """
-import sys, hashlib
-sys.path.insert(0, "{root}")
-from benchmarks._images import image
-import torch
-
-class Make:
-    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_IS_LIST = "benchmark", "run", ("IMAGE", "INT"), (True, False)
-    @classmethod
-    def INPUT_TYPES(cls):
-        whole = ("INT", {{"default": 0, "max": 1 << 40}})
-        return {{"required": {{"kind": ("STRING", {{}}), "seed": whole, "count": whole}}}}
-    def run(self, kind, seed, count):
-        return ([torch.from_numpy(image(kind, seed + n)) for n in range(count)], count)
-
-class Same:
-    CATEGORY, FUNCTION, RETURN_TYPES = "benchmark", "run", ("IMAGE",)
-    INPUT_IS_LIST, OUTPUT_IS_LIST = True, (True,)
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {{"required": {{"images": ("IMAGE",)}}}}
-    def run(self, images):
-        return ([image.clone() for image in images],)
-
-class Take:
-    CATEGORY, FUNCTION, RETURN_TYPES = "benchmark", "run", ("INT", "STRING")
-    @classmethod
-    def INPUT_TYPES(cls):
-        images = {{f"i{{n}}": ("IMAGE",) for n in range({images})}}
-        return {{"required": {{"hashed": ("BOOLEAN", {{}})}}, "optional": images}}
-    def run(self, hashed, **images):
-        parts = [hashlib.sha256(t.contiguous().numpy()).hexdigest() for t in images.values()] if hashed else []
-        return (len(images), " ".join(parts))
-
-NODE_CLASS_MAPPINGS = {{"BenchMake": Make, "BenchSame": Same, "BenchTake": Take}}
-"""
 
 
 @dataclass(frozen=True)
@@ -74,11 +37,15 @@ class Bench:
     make: Definition
     chain: Definition
     take: Definition
+    owners: dict[str, str] = field(default_factory=dict)
+    """By job id: who leases its result."""
 
     async def run(self, definition: Definition, values: Mapping[str, Any], outputs: Sequence[str], **more: Any) -> Job:
         """Run a job to its good end."""
         request = Request(definition.id, values, outputs=tuple(outputs), use_cache=False, **more)
-        job = await (await self.service.orchestrator.submit(request)).done
+        ticket = await self.service.orchestrator.submit(request)
+        self.owners[ticket.job_id] = ticket.owner
+        job = await ticket.done
         raise_failure(job)
         return job
 
@@ -86,7 +53,8 @@ class Bench:
         """Delete what a job made, on both sides: gigabytes would pile up."""
         service = self.service
         refs = [ref for value in job.outputs.values() for ref in value.files]
-        await asyncio.to_thread(service.artifacts.release, f"result of {job.id}")
+        for owner in (self.owners.pop(job.id), OWNER):
+            await asyncio.to_thread(service.artifacts.release, owner)
         await asyncio.to_thread(service.artifacts.clear)
         for attempt in await service.attempts.for_job(job.id):
             await self._peer.client.blobs.release(attempt.id)
@@ -113,9 +81,7 @@ class Bench:
 
 def start(farm: Farm, folder: Path) -> Instance:
     """Return a ready peer that keeps its temporary files in a folder."""
-    nodes = farm.directory / "transport-peer" / "custom_nodes" / "transport-nodes"
-    nodes.mkdir(parents=True, exist_ok=True)
-    (nodes / "__init__.py").write_text(_NODES.format(root=ROOT.as_posix(), images=IMAGES), encoding="utf-8")
+    _image_nodes.install(farm, "transport-peer")
     return start_raw_peer(farm, "transport-peer", "--temp-directory", str(folder))
 
 
@@ -129,42 +95,6 @@ async def open_bench(url: str, folder: Path) -> AsyncIterator[Bench]:
         peer = service.registry.peer(state.backend.id)
         while not peer.has_agent:  # noqa: ASYNC110 - outside what is timed
             await asyncio.sleep(0.02)
-        yield Bench(service, url, *[await service.library.create(draft) for draft in _definitions()])
-
-
-def _definitions() -> tuple[Definition, Definition, Definition]:
-    def given(name: str) -> dict[str, Any]:
-        return {"class_type": "OrchestratorWorkflowInput", "inputs": {"name": name, "type": "IMAGE"}}
-
-    make = Definition(
-        "",
-        0,
-        "make",
-        {"m": {"class_type": "BenchMake", "inputs": {"kind": "noisy", "seed": 0, "count": 1}}},
-        tuple(
-            Parameter(name, type_, "m", name) for name, type_ in (("kind", "STRING"), ("seed", "INT"), ("count", "INT"))
-        ),
-        (Output("images", "IMAGE", "m", 0), Output("count", "INT", "m", 1)),
-    )
-    chain = Definition(
-        "",
-        0,
-        "chain",
-        {"i": given("image"), "s": {"class_type": "BenchSame", "inputs": {"images": ["i", 0]}}},
-        (Parameter("image", "IMAGE", "i", "value", required=True),),
-        (Output("image", "IMAGE", "s", 0),),
-    )
-    names = [f"i{n}" for n in range(IMAGES)]
-    links = {name: [name, 0] for name in names}
-    take = Definition(
-        "",
-        0,
-        "take",
-        {
-            "t": {"class_type": "BenchTake", "inputs": {"hashed": False, **links}},
-            **{name: given(name) for name in names},
-        },
-        (Parameter("hashed", "BOOLEAN", "t", "hashed"), *(Parameter(n, "IMAGE", n, "value") for n in names)),
-        (Output("count", "INT", "t", 0), Output("hashes", "STRING", "t", 1)),
-    )
-    return make, chain, take
+        drafts = (_image_nodes.make(), _image_nodes.chain(), _image_nodes.take())
+        make, chain, take = [await service.library.create(draft) for draft in drafts]
+        yield Bench(service, url, make, chain, take)

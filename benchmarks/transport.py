@@ -29,15 +29,15 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from benchmarks._image_nodes import IMAGES, decoded
 from benchmarks._images import image
 from benchmarks._plain_client import PlainClient
 from benchmarks._raw_peer import KEEP, RAW, Wire
-from benchmarks._transport_peer import IMAGES, Bench, open_bench, start
-from comfy_orchestrator_nodes.agent import wire
+from benchmarks._transport_peer import OWNER, Bench, open_bench, start
 from comfy_orchestrator_nodes.backend import codecs
 from comfy_orchestrator_nodes.backend.blobs import AT_ONCE
 from comfy_orchestrator_nodes.backend.codecs.blobs import encode_blob
-from comfy_orchestrator_nodes.domain import FileRef, Value
+from comfy_orchestrator_nodes.domain import Value
 from comfy_orchestrator_nodes.service import Service
 from comfy_orchestrator_nodes.store.sink import ArtifactWriter
 from tools.devtools.bench import Result
@@ -121,7 +121,7 @@ async def _downloads(bench: Bench, kind: str, folder: Path) -> Times:
         for name, native in (("own_png", False), ("agent", True)):
             with times.timed(name):
                 job = await bench.run(bench.make, values, ["images"], native=native)
-                images = await asyncio.to_thread(_decoded, bench.service, job.outputs["images"])
+                images = await asyncio.to_thread(decoded, bench.service, job.outputs["images"])
             if native and not _equal(images, expected):
                 raise RuntimeError("an image came back different")
             await bench.forget(job)
@@ -134,7 +134,7 @@ async def _fetches(bench: Bench, values: dict[str, Any], expected: list[Image], 
     shifted = {**values, "seed": values["seed"] + 500}
     job = await bench.run(bench.make, shifted, ["images"], native=True, may_stay=("images",))
     with times.timed("transfer"):
-        here = await bench.service.orchestrator.obtain(job, ["images"])
+        here = await bench.service.orchestrator.obtain(job, ["images"], owner=OWNER)
     await bench.forget(here)
     await asyncio.to_thread(_in_turns, bench.url, lambda wire, n: wire.put(f"{RAW}/{n}", _bytes(expected[n])), AT_ONCE)
     with times.timed("raw"):
@@ -175,7 +175,7 @@ async def _uploads(bench: Bench, kind: str, _folder: Path) -> Times:
         if hashed.outputs["hashes"].data.split() != [_hash(image) for image in images]:
             raise RuntimeError("an image arrived different")
         await _sends(bench, kind, number, times)
-        bench.service.artifacts.release("benchmark")
+        bench.service.artifacts.release(OWNER)
         bench.service.artifacts.clear()
     return times
 
@@ -214,7 +214,7 @@ def _as_png(service: Service, image: Image) -> Value:
 
 
 def _sinks(service: Service) -> Callable[[str], ArtifactWriter]:
-    return lambda media_type: service.artifacts.writer(media_type, owner="benchmark", lease_s=60.0)
+    return lambda media_type: service.artifacts.writer(media_type, owner=OWNER, lease_s=60.0)
 
 
 # --- what must not move, and what must not grow
@@ -227,7 +227,7 @@ async def _chained(bench: Bench) -> float:
     values = {"image": first.outputs["images"]}
     second = await bench.run(bench.chain, values, ["image"], native=True, may_stay=("image",))
     third = await bench.run(bench.chain, {"image": second.outputs["image"]}, ["image"], native=True)
-    if not _equal(_decoded(bench.service, third.outputs["image"]), [_image("noisy", 9)]):
+    if not _equal(decoded(bench.service, third.outputs["image"]), [_image("noisy", 9)]):
         raise RuntimeError("an image came out of a chain different")
     between = [*await bench.moved(first), *await bench.moved(second), (await bench.moved(third))[0]]
     return float(sum(between))
@@ -248,7 +248,7 @@ async def _growth(bench: Bench) -> float:
     stored = [_as_blob(bench.service, _image("noisy", 600_000 + n)) for n in range(IMAGES)]
     gc.collect()
     with _peak_growth() as grown:
-        await bench.service.orchestrator.obtain(job, ["images"])
+        await bench.service.orchestrator.obtain(job, ["images"], owner=OWNER)
         await bench.run(bench.take, {f"i{n}": value for n, value in enumerate(stored)}, ["count"])
     return grown[0] / IMAGE_BYTES
 
@@ -290,24 +290,6 @@ def _hash(image: Image) -> str:
 def _equal(images: Sequence[Image], expected: Sequence[Image]) -> bool:
     pairs = zip(images, expected, strict=True)
     return all(np.array_equal(came.view(np.uint32), wanted.view(np.uint32)) for came, wanted in pairs)
-
-
-def _decoded(service: Service, value: Value) -> list[Image]:
-    if not value.is_blob:
-        files = [service.artifacts.open(ref) for ref in value.files]
-        try:
-            return [codecs.read(files, value.type)]
-        finally:
-            for file in files:
-                file.close()
-    with ThreadPoolExecutor(2) as threads:
-        return list(threads.map(lambda ref: _decoded_one(service, ref), value.files))
-
-
-def _decoded_one(service: Service, ref: FileRef) -> Image:
-    with service.artifacts.open(ref) as file:
-        decoded: Image = wire.decode(file)
-        return decoded
 
 
 def _plainly(url: str, work: Callable[[PlainClient], object]) -> None:

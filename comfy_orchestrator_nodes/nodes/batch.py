@@ -37,17 +37,26 @@ class Outcome:
         """Seconds from the submit to the end."""
         return max(0.0, (self.job.ended_at or self.job.created_at) - self.job.created_at)
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has no result."""
+        return self.job.failure is not None
+
+    @property
+    def cause(self) -> str:
+        """What is said of why it failed."""
+        return self.job.failure.message if self.job.failure is not None else ""
+
     def info(self) -> dict[str, Json]:
         """Return what the node's output ``info`` tells of the item."""
-        failure = self.job.failure
         loss = "; ".join(f"{name}: {value.loss}" for name, value in self.job.outputs.items() if value.loss)
         return {
             "backend": self.backend,
             "elapsed_s": round(self.elapsed_s, 3),
             "attempts": len(self.attempts),
             "cached": self.cached,
-            "failed": failure is not None,
-            "cause": failure.message if failure is not None else "",
+            "failed": self.failed,
+            "cause": self.cause,
             "lossless": not loss,
             "loss": loss,
         }
@@ -67,8 +76,16 @@ class Updates:
         return taken
 
 
-async def run_batch(service: Service, requests: Sequence[Request], updates: Updates, decode: Decode) -> list[Outcome]:
+async def run_batch(
+    service: Service,
+    requests: Sequence[Request],
+    updates: Updates,
+    decode: Decode,
+    submitted: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
     """Run every request and return the outcomes in order, failures included.
+
+    ``submitted`` is called once every job keeps its inputs itself.
 
     Results are decoded as they come, while other jobs still run. The first job that fails under ``on_failure: fail`` or
     ``ask`` (and is not dropped) ends the wait for the others: their tickets are given back. So are all when this is
@@ -95,7 +112,9 @@ async def run_batch(service: Service, requests: Sequence[Request], updates: Upda
             ticket = await orchestrator.submit(request)
             mine.add(ticket.job_id)
             tickets.append(ticket)
-        await _until_settled(tickets, taking)
+            taking.watch(ticket)
+        submitted()
+        await _until_settled(tickets)
         return [await taking.outcome(ticket) for ticket in tickets if ticket.done.done()]
     except asyncio.CancelledError:
         by = "an interrupt of the prompt"
@@ -116,16 +135,13 @@ def fails_node(job: Job) -> bool:
     return not dropped and job.spec.on_failure != "drop"
 
 
-async def _until_settled(tickets: Sequence[Ticket], taking: _Taking) -> None:
+async def _until_settled(tickets: Sequence[Ticket]) -> None:
     """Wait until every job has ended, or one that fails the node has."""
-    waiting = {ticket.done: ticket for ticket in tickets}
-    open_ = set(waiting)
+    open_ = {ticket.done for ticket in tickets}
     while open_:
         done, open_ = await asyncio.wait(open_, return_when=asyncio.FIRST_COMPLETED)
         if any(future.cancelled() or fails_node(future.result()) for future in done):
             return
-        for future in done:
-            taking.begin(waiting[future])
 
 
 class _Taking:
@@ -137,22 +153,33 @@ class _Taking:
         self._decode = decode
         self._gate = asyncio.Semaphore(DECODED_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[Outcome]] = {}
+        self._stopped = False
 
-    def begin(self, ticket: Ticket) -> asyncio.Task[Outcome]:
-        """Take the outcome of a job that has ended, unless that was begun before."""
-        task = self._tasks.get(ticket.id)
-        if task is None:
-            task = self._tasks[ticket.id] = asyncio.create_task(self._take(ticket), name=f"take {ticket.job_id}")
-        return task
+    def watch(self, ticket: Ticket) -> None:
+        """Take a job's outcome as soon as it ends well."""
+        ticket.done.add_done_callback(lambda done: self._ended(ticket, done))
 
     async def outcome(self, ticket: Ticket) -> Outcome:
-        return await self.begin(ticket)
+        """Return the outcome of a job that has ended."""
+        return await self._begin(ticket)
 
     def stop(self) -> None:
+        """Take nothing any more."""
+        self._stopped = True
         for task in self._tasks.values():
             if not task.cancel() and not task.cancelled():
                 # Of several that failed only one is told; asyncio would complain of the others.
                 task.exception()
+
+    def _ended(self, ticket: Ticket, done: asyncio.Future[Job]) -> None:
+        if not self._stopped and not done.cancelled() and not fails_node(done.result()):
+            self._begin(ticket)
+
+    def _begin(self, ticket: Ticket) -> asyncio.Task[Outcome]:
+        task = self._tasks.get(ticket.id)
+        if task is None:
+            task = self._tasks[ticket.id] = asyncio.create_task(self._take(ticket), name=f"take {ticket.job_id}")
+        return task
 
     async def _take(self, ticket: Ticket) -> Outcome:
         job = ticket.done.result()
@@ -160,9 +187,19 @@ class _Taking:
         async with self._gate:
             attempts = await self._service.attempts.for_job(job.id)
             if job.status is JobStatus.SUCCEEDED:
-                job = await self._service.orchestrator.obtain(job, job.outputs.keys() - self._may_stay)
+                needed = job.outputs.keys() - self._may_stay
+                job = await self._service.orchestrator.obtain(job, needed, owner=ticket.owner)
                 natives = await asyncio.to_thread(self._decode, job)
+                self._release(ticket, job)
         last = next((a for a in reversed(attempts) if a.status is AttemptStatus.SUCCEEDED), None)
         last = last or (attempts[-1] if attempts else None)
         backend = self._service.farm.name(last.backend_id) if last is not None else ""
         return Outcome(job, natives, attempts, backend, ticket.cached)
+
+    def _release(self, ticket: Ticket, job: Job) -> None:
+        """Let the store have a result's room: now, for those of thousands of jobs would fill it before the last ends.
+
+        Handles of files go on to other nodes, which lease them when they take them.
+        """
+        if self._may_stay.isdisjoint(job.outputs):
+            self._service.artifacts.release(ticket.owner)

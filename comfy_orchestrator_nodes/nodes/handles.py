@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,8 +60,12 @@ async def native(host: Host, handle: Handle) -> Any:
         JobError: making it again failed.
     """
     service = host.service()
-    value = await host.crossing.run(service.orchestrator.at_hand(handle.value))
-    return await asyncio.to_thread(decode, value, service.artifacts)
+    owner = f"value {uuid.uuid4()}"
+    try:
+        value = await host.crossing.run(service.orchestrator.at_hand(handle.value, owner=owner))
+        return await asyncio.to_thread(decode, value, service.artifacts)
+    finally:
+        service.artifacts.release(owner)
 
 
 def stays(value: Value) -> bool:

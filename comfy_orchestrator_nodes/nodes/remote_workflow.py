@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..domain import (
@@ -196,17 +197,25 @@ class _Task:
             return {"result": self._blocked(report(0, ()))}
         if await self._runs_here():
             return self._expanded(count, links)
-        requests = await self._requests(count)
-        updates = Updates()
-        view = ProgressView(self._host, self._execution, count)
-        service = self._host.service()
-        outcomes = await self._host.crossing.run(
-            run_batch(service, requests, updates, self._decoded), meanwhile=lambda: view.show(updates.take())
-        )
+        outcomes = await self._outcomes(count)
         if any(_found_no_backend(outcome.job) for outcome in outcomes) and self._may_run_here():
             # Nobody can take it any more; above all not those whose meta-graphs may wait for this server's queue.
             return self._expanded(count, links)
         return self._finished(outcomes)
+
+    async def _outcomes(self, count: int) -> list[Outcome]:
+        service, updates = self._host.service(), Updates()
+        view = ProgressView(self._host, self._execution, count)
+        owner = f"inputs of {self._execution.prompt_id}/{self._execution.node_id}"
+        release = partial(service.artifacts.release, owner)
+        try:
+            requests = await self._requests(count, owner)
+            return await self._host.crossing.run(
+                run_batch(service, requests, updates, self._decoded, release),
+                meanwhile=lambda: view.show(updates.take()),
+            )
+        finally:
+            release()
 
     # --- where
 
@@ -275,7 +284,7 @@ class _Task:
 
     # --- what
 
-    async def _requests(self, count: int) -> list[Request]:
+    async def _requests(self, count: int, owner: str) -> list[Request]:
         artifacts = self._host.service().artifacts
         encoded: dict[int, Any] = {}
         for slot, parameter in self._parameters.items():
@@ -283,7 +292,7 @@ class _Task:
                 if isinstance(given, Handle):
                     encoded[id(given)] = given.value
                 elif id(given) not in encoded:
-                    encoded[id(given)] = await asyncio.to_thread(encode, given, parameter, artifacts)
+                    encoded[id(given)] = await asyncio.to_thread(encode, given, parameter, artifacts, owner)
         stored = {slot: [encoded[id(given)] for given in self._lists[slot]] for slot in self._parameters}
         run = Run(
             self._execution.prompt_id,
@@ -334,7 +343,7 @@ class _Task:
         for outcome in outcomes:
             if fails_node(outcome.job):
                 raise_failure(outcome.job)
-        kept = [(index, o) for index, o in enumerate(outcomes) if not _failed(o.job)]
+        kept = [(index, o) for index, o in enumerate(outcomes) if not o.failed]
         outputs: list[Any] = []
         for output in self._slots.outputs:
             if output.name not in self._slots.wanted:
@@ -344,7 +353,8 @@ class _Task:
         index = [index for index, _ in kept]
         info = [o.info() for _, o in kept]
         ui = {"orchestrator": [{"job_id": o.job.id, **o.info()} for o in outcomes]}
-        told = report(len(outcomes), [_failure(i, o) for i, o in enumerate(outcomes) if _failed(o.job)])
+        failures = [{"index": i, "backend": o.backend, "cause": o.cause} for i, o in enumerate(outcomes) if o.failed]
+        told = report(len(outcomes), failures)
         if not kept:
             return {"ui": ui, "result": self._blocked(told)}
         return {"ui": ui, "result": (index, info, *outputs, *self._unused(), [told])}
@@ -378,15 +388,6 @@ def _links(dynprompt: Any, node_id: str) -> dict[str, LinkedList]:
 def _some_file(type_: str) -> Value:
     """Return a value that stands for any of its type: whether a backend can take it does not depend on its content."""
     return Value(type_, files=(FileRef("0" * 64, 0, BLOB_MEDIA_TYPE),))
-
-
-def _failure(index: int, outcome: Outcome) -> dict[str, Json]:
-    failure = outcome.job.failure
-    return {"index": index, "backend": outcome.backend, "cause": failure.message if failure is not None else ""}
-
-
-def _failed(job: Job) -> bool:
-    return job.failure is not None
 
 
 def _found_no_backend(job: Job) -> bool:

@@ -11,13 +11,12 @@ from ..domain import STORED_TYPES, Json, Parameter, Value
 from ..store.artifacts import ArtifactStore
 from ..store.sink import ArtifactWriter
 
-OWNER = "values on their way into jobs"
 LEASE_S = 3600.0
-"""How long an encoded value is kept for the job that is about to take it."""
+"""How long an encoded value is kept at most for the job that is about to take it."""
 
 
-def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json | Value:
-    """Return what a job takes for a parameter: a stored value, or the constant itself.
+def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore, owner: str) -> Json | Value:
+    """Return what a job takes for a parameter: a value stored and leased for ``owner``, or the constant itself.
 
     It is stored as it is, bit for bit (a video as its file); whoever cannot take it so is given another form of it.
 
@@ -30,7 +29,7 @@ def encode(native: Any, parameter: Parameter, artifacts: ArtifactStore) -> Json 
     with ExitStack() as stack:
 
         def open_sink(media_type: str) -> ArtifactWriter:
-            return stack.enter_context(artifacts.writer(media_type, owner=OWNER, lease_s=LEASE_S))
+            return stack.enter_context(artifacts.writer(media_type, owner=owner, lease_s=LEASE_S))
 
         return Value(parameter.type, files=(blobs.encode_blob(native, parameter.type, open_sink).publish(),))
 

@@ -20,6 +20,11 @@ class Ticket:
     cached: bool = False
     """Whether the result was there already."""
 
+    @property
+    def owner(self) -> str:
+        """Who leases the result until whoever has the ticket has taken and released it; for a while at most."""
+        return lease_owner(self.id)
+
 
 @dataclass
 class _Shared:
@@ -52,6 +57,11 @@ class Claims:
         shared.claims[ticket.id] = (run_id, ticket.done)
         shared.done.add_done_callback(lambda done: _pass_on(done, ticket.done))
         return ticket
+
+    def owners(self, job_id: str) -> list[str]:
+        """Return in whose name the result of a job is to be kept: of every ticket that was not given back."""
+        shared = self._shared.get(job_id)
+        return [lease_owner(ticket_id) for ticket_id in shared.claims] if shared is not None else []
 
     def join(self, key: str, run_id: str) -> Ticket | None:
         """Return a ticket for the job that does this very work, or None if there is none to join.
@@ -107,6 +117,11 @@ class Claims:
         """Forget a job that is final."""
         self.close(job_id)
         self._shared.pop(job_id, None)
+
+
+def lease_owner(ticket_id: str) -> str:
+    """Return the owner of what is leased for a ticket."""
+    return f"ticket {ticket_id}"
 
 
 def _runs(shared: _Shared) -> set[str]:

@@ -27,7 +27,7 @@ from ..store.jobs import JobRepository
 from ..store.results import ResultCache
 from ..store.results import files_of as results_files
 from ..store.runs import RunRepository
-from .claims import Claims
+from .claims import Claims, lease_owner
 from .claims import Ticket as Ticket
 from .making import JobMaker
 from .requests import Request as Request
@@ -41,9 +41,8 @@ T = TypeVar("T")
 LEASE_S = 24 * 3600.0
 """How long the files of a job under way are kept at least; renewed on every start."""
 
-
 RESULT_LEASE_S = 600.0
-"""How long a result is kept for whoever waited for the job to take it; after that it is evicted like any other."""
+"""How long a result is kept at most for whoever waited for the job to take it; then it is evicted like any other."""
 
 MANY = 10_000
 
@@ -163,10 +162,14 @@ class Orchestrator:
         async with self._entrances.setdefault(job.key, asyncio.Lock()):
             joined = self._claims.join(job.key, job.run_id)
             if joined is not None:
+                if joined.cached:
+                    self._lease_result(joined.owner, joined.done.result())
                 return joined
-            outputs = await self._results.get(job.key, owner=job.id)
+            ticket_id = self._new_id()
+            outputs = await self._results.get(job.key, owner=lease_owner(ticket_id))
             if outputs is not None:
-                return await self._reuse(job, outputs, request.run)
+                return await self._reuse(job, outputs, request.run, ticket_id)
+            self._artifacts.release(lease_owner(ticket_id))
             return await self._begin(job, request.run)
 
     async def give_back(self, ticket: Ticket, by: str) -> None:
@@ -268,22 +271,20 @@ class Orchestrator:
         """
         return await self._eligibility.could_run(await self._maker.outline(request))
 
-    async def obtain(self, job: Job, names: Collection[str]) -> Job:
+    async def obtain(self, job: Job, names: Collection[str], *, owner: str) -> Job:
         """Return a job that succeeded with these of its outputs in the artifact store, made once more if one is lost.
+
+        They stay there until ``owner``, such as that of a ticket, releases them, for a while at most.
 
         Raises:
             ValueLost: one is lost and cannot be made again.
             JobError: making it again failed.
             StoreError: there is no room for it.
         """
-        return replace(
-            job,
-            outputs=await self._values.obtain(job.outputs, names, owner=f"result of {job.id}", seconds=RESULT_LEASE_S),
-        )
+        return replace(job, outputs=await self._values.obtain(job.outputs, names, owner=owner, seconds=RESULT_LEASE_S))
 
-    async def at_hand(self, value: Value) -> Value:
-        """Return a value that is in the artifact store, for a while at least. See ``obtain`` for what is raised."""
-        owner = f"value {self._new_id()}"
+    async def at_hand(self, value: Value, *, owner: str) -> Value:
+        """Return a value that is in the artifact store, as ``obtain`` does with those of a job."""
         return (await self._values.obtain({"": value}, [""], owner=owner, seconds=RESULT_LEASE_S))[""]
 
     async def fetch(self, sha256: str) -> bool:
@@ -340,9 +341,9 @@ class Orchestrator:
         self._track(job, done)
         return self._claims.claim(job.id, job.run_id)
 
-    async def _reuse(self, job: Job, outputs: Mapping[str, Value], run: Run | None) -> Ticket:
+    async def _reuse(self, job: Job, outputs: Mapping[str, Value], run: Run | None, ticket_id: str) -> Ticket:
         done = await self._scheduler.admit_finished(job, Reused(outputs), run=await self._run_of(job, run))
-        return Ticket(self._new_id(), job.id, done, cached=True)
+        return Ticket(ticket_id, job.id, done, cached=True)
 
     async def _run_of(self, job: Job, run: Run | None) -> Run:
         if run is not None:
@@ -374,7 +375,9 @@ class Orchestrator:
         try:
             self._artifacts.release(job.id)
             if job.status is JobStatus.SUCCEEDED:
-                self._values.lease(f"result of {job.id}", results_files(job.outputs), seconds=RESULT_LEASE_S)
+                # Nobody has a ticket where the master was started again meanwhile: whoever waited may come back.
+                for owner in self._claims.owners(job.id) or [f"result of {job.id}"]:
+                    self._lease_result(owner, job)
                 if job.spec.use_cache:
                     await self._results.put(job.key, job.id, job.outputs)
             if job.run_id == job.id:
@@ -384,6 +387,9 @@ class Orchestrator:
         finally:
             # Not before: whoever asks for the same work in between would neither join it nor find it in the cache.
             self._claims.remove(job.id)
+
+    def _lease_result(self, owner: str, job: Job) -> None:
+        self._values.lease(owner, results_files(job.outputs), seconds=RESULT_LEASE_S)
 
 
 _RUN_ENDS = {

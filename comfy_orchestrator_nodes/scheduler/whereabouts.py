@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from ..backend.blobs import AT_ONCE
@@ -139,11 +140,17 @@ class Whereabouts:
         if coming is None:
             coming = asyncio.create_task(self._fetch(peer, ref, owner), name=f"fetch {ref.sha256[:8]}")
             self._coming[ref.sha256] = coming
-            coming.add_done_callback(lambda _: self._coming.pop(ref.sha256, None))
+            coming.add_done_callback(partial(self._came, ref.sha256))
             # Shielded, because others may have come to wait for it when this one is cancelled.
             return await asyncio.shield(coming)
         await asyncio.wait({coming})
         return await self.fetch(peer, ref, owner)
+
+    def _came(self, sha256: str, coming: asyncio.Task[int]) -> None:
+        self._coming.pop(sha256, None)
+        if not coming.cancelled() and (error := coming.exception()) is not None:
+            # Told to whoever waits; asyncio would complain where all of them gave up before.
+            log.debug("%s could not be fetched: %s", sha256[:12], error)
 
     async def _bring(self, keeper: Peer, ref: FileRef, owner: str) -> int:
         try:

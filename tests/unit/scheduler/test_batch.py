@@ -15,6 +15,7 @@ from comfy_orchestrator_nodes.orchestrator.jobs import Request
 from tests.fakes.execution import raising, run_nodes, until
 from tests.fakes.fake_comfy import FakeComfy
 from tests.unit.scheduler.conftest import TIMEOUT_S, Master
+from tests.unit.scheduler.test_faults import define_unchanged, stored_image
 
 
 def requests(definition_id: str, count: int, **changes: Any) -> list[Request]:
@@ -65,3 +66,65 @@ async def test_a_result_that_cannot_be_decoded_is_told(master: Master, fake: Fak
     batch = run_batch(master.service, requests(definition.id, 2), Updates(), lost)
     with pytest.raises(ValueLost, match="item 0 is gone"):
         await asyncio.wait_for(batch, TIMEOUT_S)
+
+
+async def test_results_that_were_taken_make_room_for_those_to_come(master: Master, fake: FakeComfy) -> None:
+    await master.add(fake, "one")
+    artifacts = master.service.artifacts
+    definition = await master.define()
+    first = await master.run(definition, values={"color": 1_000})
+    size_bytes = first.outputs["image"].files[0].size_bytes
+    artifacts.set_limit(12 * size_bytes)
+    wanted = requests(definition.id, 48)
+    outcomes = await asyncio.wait_for(run_batch(master.service, wanted, Updates(), item), TIMEOUT_S)
+    assert [outcome.natives for outcome in outcomes] == [{"image": index} for index in range(48)]
+
+
+async def test_a_result_waits_for_everybody_who_joined_its_job(master: Master, fake: FakeComfy) -> None:
+    await master.add(fake, "one")
+    definition = await master.define()
+    quick, slow = [await master.submit(definition, use_cache=True) for _ in range(2)]
+    job = await master.end(quick)
+    (ref,) = job.outputs["image"].files
+    artifacts = master.service.artifacts
+    await master.until(lambda: master.service.orchestrator.idle)
+    artifacts.release(quick.owner)
+    artifacts.clear()
+    assert artifacts.has(ref)
+    artifacts.release(slow.owner)
+    artifacts.clear()
+    assert not artifacts.has(ref)
+
+
+async def test_a_reused_result_is_kept_only_until_it_is_taken(master: Master, fake: FakeComfy) -> None:
+    await master.add(fake, "one")
+    definition = await master.define()
+    made = await master.submit(definition, use_cache=True)
+    (ref,) = (await master.end(made)).outputs["image"].files
+    artifacts = master.service.artifacts
+    await master.until(lambda: master.service.orchestrator.idle)
+    reused = await master.submit(definition, use_cache=True)
+    assert reused.cached
+    artifacts.release(made.owner)
+    artifacts.clear()
+    assert artifacts.has(ref)
+    artifacts.release(reused.owner)
+    artifacts.clear()
+    assert not artifacts.has(ref)
+
+
+async def test_inputs_may_go_once_every_job_keeps_them_itself(master: Master, fake: FakeComfy) -> None:
+    await master.add(fake, "one")
+    go, submitted = asyncio.Event(), asyncio.Event()
+    fake.behave(until(go))
+    definition = await define_unchanged(master)
+    image = await stored_image(master)
+    wanted = [Request(definition.id, {"image": image}, use_cache=False, item_index=index) for index in range(2)]
+    batch = asyncio.create_task(run_batch(master.service, wanted, Updates(), item, submitted.set))
+    await asyncio.wait_for(submitted.wait(), TIMEOUT_S)
+    artifacts = master.service.artifacts
+    artifacts.release("the test")
+    artifacts.clear()
+    assert artifacts.has(image.files[0])
+    go.set()
+    assert len(await asyncio.wait_for(batch, TIMEOUT_S)) == 2
