@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 from tests.support.canvas import Canvas
 from tests.support.master import Master
 from tests.support.sidebar import Sidebar
-from tests.support.surfaces import each_front_end
+from tests.support.surfaces import newest
 from tools.devtools.instances import Instance
 
 pytestmark = [pytest.mark.comfy, pytest.mark.browser]
@@ -89,7 +89,7 @@ def _colour(farm: Master, canvas: Canvas, node: str) -> tuple[int, ...]:
     return pixel
 
 
-@each_front_end
+@newest
 def test_the_image_that_was_picked_or_uploaded_is_the_one_that_runs(
     farm: Master, open_canvas: Callable[..., Canvas], tmp_path: Path
 ) -> None:

@@ -301,14 +301,24 @@ class Canvas:
         in_page = self.page.locator(f'[data-node-id="{node_id}"] textarea')
         return in_page.first if in_page.count() > 0 else self.page.locator("textarea.comfy-multiline-input").first
 
-    def select(self, node_id: str) -> None:
-        """Select a node by a click on its title."""
+    def select(self, node_id: str, *more: str) -> None:
+        """Select nodes by clicks on their titles."""
         self.page.mouse.click(*self.page.evaluate(_TITLE, node_id))
+        for other in more:
+            self.page.keyboard.down("Control")
+            self.page.mouse.click(*self.page.evaluate(_TITLE, other))
+            self.page.keyboard.up("Control")
         self.page.wait_for_function(
-            "id => [...(window.app ?? window.comfyAPI.app.app).canvas.selectedItems]"
-            ".some(one => String(one.id) === id)",
-            arg=node_id,
+            "ids => { const { selectedItems } = (window.app ?? window.comfyAPI.app.app).canvas;"
+            " const selected = new Set([...selectedItems].map(one => String(one.id)));"
+            " return selected.size === ids.length && ids.every(id => selected.has(id)) }",
+            arg=[node_id, *more],
         )
+
+    def open_menu(self, at: str | tuple[float, float]) -> None:
+        """Open the context menu of a node, or of the empty canvas at a place."""
+        place = self.page.evaluate(_TITLE, at) if isinstance(at, str) else at
+        self.page.mouse.click(*place, button="right")
 
     def new_workflow(self) -> None:
         """Begin a new workflow in a tab of its own, which has a history of changes."""

@@ -132,7 +132,11 @@ export function commands(context: Context): Contribution {
     getNodeMenuItems: (node): MenuItem[] => [
       { content: t('commands.saveSelection'), callback: () => void guarded(() => saveSelection(node)) },
     ],
+    // The menu that Nodes 2.0 has for several nodes takes nothing from extensions: the canvas offers it, too.
     getCanvasMenuItems: (): MenuItem[] => [
+      ...(selectedIds(host).length > 0
+        ? [{ content: t('commands.saveSelected'), callback: () => void guarded(() => saveSelection()) }]
+        : []),
       { content: t('commands.saveGraph'), callback: () => void guarded(() => takeCanvas(context)) },
     ],
   }
