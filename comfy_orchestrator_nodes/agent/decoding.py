@@ -198,7 +198,10 @@ class _File:
         self.size_bytes = file.seek(0, 2)
 
     def bytes(self, begin: int, end: int) -> bytes:
-        return self.content(begin, end, 1).tobytes()
+        self._file.seek(begin)
+        data = self._file.read(end - begin)
+        # The system reads 2 GiB at most at a time; what is larger is copied once more.
+        return data if len(data) == end - begin else self.content(begin, end, 1).tobytes()
 
     def content(self, begin: int, end: int, itemsize: int) -> npt.NDArray[np.uint8]:
         content = np.empty(end - begin, np.uint8)
@@ -233,17 +236,17 @@ class _Reader:
         return array
 
     def raw(self, reference: dict[str, Json]) -> bytes:
-        raw: bytes = self.array({"t": reference.get("t")}).tobytes()
-        return raw
+        name, entry = self._entry(reference)
+        if entry.stored != "U8":
+            raise MalformedValue("Bytes in the value are not stored as such.")
+        self._made["raw", name, entry.stored] = None
+        return self._source.bytes(self._start + entry.begin, self._start + entry.end)
 
     def unused(self) -> bool:
         return len({name for _, name, _ in self._made}) != len(self._entries)
 
     def _make(self, kind: str, reference: dict[str, Json], native: Native) -> Any:
-        name = str(reference.get("t"))
-        entry = self._entries.get(name)
-        if entry is None:
-            raise MalformedValue(f"The value refers to a tensor {name[:20]!r} that is not there.")
+        name, entry = self._entry(reference)
         dtype, eight_bit = self._dtype(reference, entry), reference.get("as") is not None
         place = (kind, name, dtype.name)
         if place not in self._made:
@@ -251,6 +254,13 @@ class _Reader:
             content = self._floats(entry) if eight_bit else self._content(entry, dtype)
             self._made[place] = native.tensor(dtype, content, shape)
         return self._made[place]
+
+    def _entry(self, reference: dict[str, Json]) -> tuple[str, Entry]:
+        name = str(reference.get("t"))
+        entry = self._entries.get(name)
+        if entry is None:
+            raise MalformedValue(f"The value refers to a tensor {name[:20]!r} that is not there.")
+        return name, entry
 
     def nested(self, tensors: list[Any]) -> Any:
         return self._native.nested(tensors)

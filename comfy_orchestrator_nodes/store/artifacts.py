@@ -319,9 +319,12 @@ class ArtifactStore:
             return
         leased = self._order.leased_bytes(self._clock())
         if leased + size_bytes > self._limit_bytes:
+            needed = (
+                f": jobs under way need {leased} of them. Run fewer jobs at once, or raise" if leased else ". Raise"
+            )
             raise StoreFull(
-                f"A result of {size_bytes} bytes does not fit: jobs under way need {leased} of the {self._limit_bytes} "
-                "bytes that results may take. Raise the size limit of the results, or run fewer jobs at once.",
+                f"A result of {size_bytes} bytes does not fit into the {self._limit_bytes} bytes that results may take"
+                f"{needed} the size limit of the results.",
                 path=str(self.root),
                 limit_bytes=self._limit_bytes,
             )
