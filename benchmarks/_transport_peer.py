@@ -52,11 +52,15 @@ class Bench:
     async def forget(self, job: Job) -> None:
         """Delete what a job made, on both sides: gigabytes would pile up."""
         service = self.service
-        refs = [ref for value in job.outputs.values() for ref in value.files]
         for owner in (self.owners.pop(job.id), OWNER):
             await asyncio.to_thread(service.artifacts.release, owner)
         await asyncio.to_thread(service.artifacts.clear)
-        for attempt in await service.attempts.for_job(job.id):
+        await self.forget_there(job)
+
+    async def forget_there(self, job: Job) -> None:
+        """Delete what a job made on the peer."""
+        refs = [ref for value in job.outputs.values() for ref in value.files]
+        for attempt in await self.service.attempts.for_job(job.id):
             await self._peer.client.blobs.release(attempt.id)
         one = Wire(self.url)
         for ref in refs:
@@ -86,10 +90,10 @@ def start(farm: Farm, folder: Path) -> Instance:
 
 
 @asynccontextmanager
-async def open_bench(url: str, folder: Path) -> AsyncIterator[Bench]:
+async def open_bench(url: str, folder: Path, *, limit_bytes: int = _LIMIT_BYTES) -> AsyncIterator[Bench]:
     """Open a master's service in a folder, with the peer as its only backend."""
     nowhere = Backend(LOCAL_BACKEND_ID, "This server", "http://127.0.0.1:9", enabled=False)
-    settings = Settings(artifact_limit_bytes=_LIMIT_BYTES)
+    settings = Settings(artifact_limit_bytes=limit_bytes)
     async with open_service(folder, nowhere, lambda _: None, clock=time.time, settings=settings) as service:
         state = await service.registry.add(Backend("", "peer", url))
         peer = service.registry.peer(state.backend.id)
