@@ -13,7 +13,8 @@
     │   ├── InvalidExpression       a Condition's text cannot be read
     │   ├── EvaluationFailed        a Condition has no result for its values
     │   ├── UnsupportedValue        no carrier can move a value of this type
-    │   └── NoPicture               there is no picture of a value
+    │   ├── NoPicture               there is no picture of a value
+    │   └── NoPlayback              a value is nothing that can be played
     ├── NotFound                    no such backend, definition, job, run or artifact
     ├── Unavailable                 this server does not orchestrate, or not yet
     ├── Conflict                    the change no longer fits what is stored
@@ -150,6 +151,12 @@ class NoPicture(InvalidRequest):
     """No picture can be made of a value: it is neither image nor mask, is too large, or no image that can be read."""
 
     code = "no_picture"
+
+
+class NoPlayback(InvalidRequest):
+    """A value cannot be played: it is neither sound nor video, or of a form that browsers do not know."""
+
+    code = "no_playback"
 
 
 class NotFound(OrchestratorError):

@@ -79,6 +79,17 @@ class ValueInfo:
     """Stored type and shape of each."""
 
 
+@dataclass(frozen=True)
+class Apart:
+    """Where a part of an encoded value lies in its bytes."""
+
+    stored: str
+    """The type of its elements; empty where they are stored as something else."""
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
 def inspect(source: BinaryIO | memoryview) -> ValueInfo:
     """Return what an encoded value is, from its header alone.
 
@@ -137,6 +148,30 @@ def decode_item(source: BinaryIO | memoryview, index: int) -> Any:
     begin = entry.begin + index * size
     item = replace(entry, shape=(1, *entry.shape[1:]), begin=begin, end=begin + size)
     return skeleton.unpack(form, _Reader(opened, {name: item}, start, NUMPY))[0]
+
+
+def peek(source: BinaryIO | memoryview, *names: str) -> Json | Apart:
+    """Return a part of a value, found by the names of members of dictionaries and objects; nothing else is read.
+
+    Returns:
+        The part's structure; of a tensor or bytes, which are stored apart, where they lie. None if there is none.
+
+    Raises:
+        MalformedValue: it is no encoded value.
+    """
+    metadata, entries, start = _head(_open(source))
+    form = _form(metadata)
+    for name in names:
+        members = form.get("of") if isinstance(form, dict) and form.get("$") == "object" else form
+        form = members.get(name) if isinstance(members, dict) else None
+    if not isinstance(form, dict) or form.get("$") not in ("tensor", "bytes"):
+        return form
+    entry = entries.get(str(form.get("t")))
+    if entry is None:
+        raise MalformedValue("The value refers to a tensor that is not there.")
+    # What is stored in another form than it has is told by the member that says how.
+    stored = entry.stored if form.get("as") is None and form.get("dtype", entry.stored) == entry.stored else ""
+    return Apart(stored, entry.shape, start + entry.begin, start + entry.end)
 
 
 def _form(metadata: dict[str, str]) -> Json:

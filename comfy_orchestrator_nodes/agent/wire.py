@@ -8,7 +8,7 @@ stays; nothing is joined, nothing is held twice.
 from __future__ import annotations
 
 from .container import FORMAT, VERSION
-from .decoding import NUMPY, TORCH, Native, ValueInfo, decode, decode_item, inspect
+from .decoding import NUMPY, TORCH, Apart, Native, ValueInfo, decode, decode_item, inspect, peek
 from .dtypes import RawTensor
 from .encoding import EIGHT_BIT_TYPES, Encoded, encode
 from .errors import MalformedValue, UnsupportedValue, WireError
@@ -29,6 +29,7 @@ __all__ = [
     "TORCH",
     "VERSION",
     "VIDEO",
+    "Apart",
     "Encoded",
     "MalformedValue",
     "Native",
@@ -46,4 +47,5 @@ __all__ = [
     "find_zstd",
     "inspect",
     "pack",
+    "peek",
 ]

@@ -16,6 +16,7 @@ from . import (
     embedded,
     jobs,
     library,
+    playback,
     questions,
     runs,
     settings,
@@ -58,6 +59,7 @@ ROUTES: tuple[Route, ...] = (
     *questions.ROUTES,
     *runs.ROUTES,
     *values.ROUTES,
+    *playback.ROUTES,
     *settings.ROUTES,
 )
 

@@ -23,6 +23,7 @@ STATUSES: dict[type[OrchestratorError], int] = {
     refusals.MediaTypeRefused: 415,
     refusals.RangeNotSatisfiable: 416,
     errors.NoPicture: 415,
+    errors.NoPlayback: 415,
     errors.InvalidRequest: 422,
     errors.NotFound: 404,
     errors.Unavailable: 503,

@@ -23,6 +23,7 @@ MAX_PREVIEWED_BYTES = 256 << 20
 """No preview is offered of larger values: one that stayed on its backend would have to be fetched as a whole."""
 
 _PICTURED_TYPES = frozenset({"IMAGE", "MASK"})
+_PLAYED_TYPES = frozenset({"AUDIO", "VIDEO"})
 
 
 class FileBody(Body):
@@ -33,6 +34,7 @@ class FileBody(Body):
     media_type: MediaType
     url: str | None = Field(default=None, description="Not read: a file may be given as it was answered.")
     preview_url: str | None = Field(default=None, description="Not read, like url.")
+    playback_url: str | None = Field(default=None, description="Not read, like url.")
 
     def to_domain(self) -> FileRef:
         """Return it as the domain has it."""
@@ -47,6 +49,7 @@ class FileView(View):
     media_type: str
     url: str
     preview_url: str | None = Field(description="Where a small picture of it is; null where there is none.")
+    playback_url: str | None = Field(description="Where its sound or video is; null where it has none to play.")
 
     @classmethod
     def of(cls, ref: FileRef, value_type: str = "") -> FileView:
@@ -58,6 +61,7 @@ class FileView(View):
             media_type=ref.media_type,
             url=f"{place}?{kind}",
             preview_url=f"{place}/preview?{kind}" if _has_preview(ref, value_type) else None,
+            playback_url=_playback(ref, value_type, place, f"{place}?{kind}"),
         )
 
 
@@ -65,6 +69,12 @@ def _has_preview(ref: FileRef, value_type: str) -> bool:
     if ref.media_type != BLOB_MEDIA_TYPE:
         return is_pictured(ref.media_type)
     return value_type in _PICTURED_TYPES and ref.size_bytes <= MAX_PREVIEWED_BYTES
+
+
+def _playback(ref: FileRef, value_type: str, place: str, url: str) -> str | None:
+    if ref.media_type == BLOB_MEDIA_TYPE:
+        return f"{place}/playback" if value_type in _PLAYED_TYPES else None
+    return url if ref.media_type.startswith(("audio/", "video/")) else None
 
 
 class PreviewQuery(Query):

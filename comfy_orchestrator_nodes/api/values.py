@@ -22,13 +22,13 @@ from .value_schemas import DownloadQuery, FileView, PreviewQuery
 UPLOAD_LEASE_S = 3600.0
 """How long an uploaded file is kept at least, so that a job can be submitted with it."""
 
-_DOWNLOAD_LEASE_S = 24 * 3600.0
+DOWNLOAD_LEASE_S = 24 * 3600.0
 """The longest that a download may take; the lease ends with it."""
 
 _CHUNK_BYTES = 1 << 20
 
-_SANDBOX = "sandbox; default-src 'none'"
-_FOR_EVER = "private, max-age=31536000, immutable"
+SANDBOX = "sandbox; default-src 'none'"
+FOR_EVER = "private, max-age=31536000, immutable"
 
 _INLINE = ("image/", "audio/", "video/")
 _SCRIPTABLE = frozenset({"image/svg+xml"})
@@ -56,7 +56,7 @@ async def get_value(call: Call, sha256: str, query: DownloadQuery) -> web.Stream
     _check_range(call.request, size_bytes)
     ref = FileRef(sha256, size_bytes, query.media_type)
     owner = f"download {uuid.uuid4().hex}"
-    artifacts.lease(owner, [ref], seconds=_DOWNLOAD_LEASE_S)
+    artifacts.lease(owner, [ref], seconds=DOWNLOAD_LEASE_S)
     try:
         path = await asyncio.to_thread(artifacts.path, ref)
     except BaseException:
@@ -73,9 +73,9 @@ async def get_preview(call: Call, sha256: str, query: PreviewQuery) -> web.Strea
     etag = f"{sha256}-{query.index}"
     headers = {
         "ETag": f'"{etag}"',
-        "Cache-Control": _FOR_EVER,
+        "Cache-Control": FOR_EVER,
         "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": _SANDBOX,
+        "Content-Security-Policy": SANDBOX,
     }
     if any(tag.value == etag for tag in call.request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
@@ -146,8 +146,8 @@ def _headers(ref: FileRef) -> dict[str, str]:
         "Content-Type": media_type if shown else "application/octet-stream",
         "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{ref.sha256[:16]}{suffix}"',
         "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": _SANDBOX,
-        "Cache-Control": _FOR_EVER,
+        "Content-Security-Policy": SANDBOX,
+        "Cache-Control": FOR_EVER,
     }
 
 

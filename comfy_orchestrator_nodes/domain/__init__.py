@@ -241,7 +241,9 @@ class JobSpec:
     prefer: tuple[str, ...] = ()
     """Where it is to run if that is not much later than elsewhere: ids, names or ``tag:NAME``, each as good."""
     excluded_backends: tuple[str, ...] = ()
-    """Ids of backends that must not get it: a node in the master's queue excludes the master, which waits for it."""
+    """Ids of backends that must not get it."""
+    from_queue: bool = False
+    """Whether a node in the master's own queue waits for it: the master, whose queue stands still, must not get it."""
     on_failure: str = "fail"
     """What the node does when the attempts are used up: ``fail``, ``drop`` the item, or ``ask`` a person first."""
     max_attempts: int = 3

@@ -319,7 +319,7 @@ class _Task:
             node_id=self._execution.node_id,
             item_index=index,
             selector=self._selector,
-            excluded_backends=(LOCAL_BACKEND_ID,),
+            from_queue=True,
             max_attempts=self._attempts or None,
             on_failure=None if self._on_failure == DEFAULT else self._on_failure,
             # The workflow may forbid what the node allows.

@@ -229,7 +229,8 @@ class Orchestrator:
         again = replace(
             job,
             id=self._new_id(),
-            spec=replace(job.spec, use_cache=False, excluded_backends=excluded),
+            # Whoever waited in the queue for the first one waits no more.
+            spec=replace(job.spec, use_cache=False, excluded_backends=excluded, from_queue=False),
             status=JobStatus.QUEUED,
             created_at=self._clock(),
             queued_at=None,

@@ -85,6 +85,7 @@ class JobMaker:
             _outputs(definition, request),
             selector=selector,
             excluded_backends=request.excluded_backends,
+            from_queue=request.from_queue,
             native=request.native,
         )
 
@@ -104,6 +105,7 @@ class JobMaker:
             selector=selector,
             prefer=_first(preferred, request.prefer, knobs.prefer, ()),
             excluded_backends=request.excluded_backends,
+            from_queue=request.from_queue,
             max_attempts=_first(request.max_attempts, knobs.attempts, settings.attempts),
             on_failure=_first(request.on_failure, knobs.on_failure, settings.on_failure),
             priority=request.priority,

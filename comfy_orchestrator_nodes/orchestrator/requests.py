@@ -31,6 +31,8 @@ class Request:
     """See ``JobSpec.selector``; with ``prefer:`` before it, it is one for ``JobSpec.prefer``."""
     prefer: tuple[str, ...] | None = None
     excluded_backends: tuple[str, ...] = ()
+    from_queue: bool = False
+    """See ``JobSpec.from_queue``."""
     fidelity: str = "any"
     max_attempts: int | None = None
     on_failure: str | None = None
@@ -55,6 +57,7 @@ class Request:
             selector=spec.selector,
             prefer=spec.prefer,
             excluded_backends=spec.excluded_backends,
+            from_queue=spec.from_queue,
             fidelity=spec.fidelity,
             max_attempts=spec.max_attempts,
             on_failure="fail",

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from .. import placement
 from ..backend.peer import Farm
-from ..domain import LOCAL_BACKEND_ID, Cause, Failure, FileRef, JobSpec, Json
+from ..domain import Cause, Failure, FileRef, JobSpec, Json
 from ..errors import NoBackendQualifies, NotFound, OrchestratorError
 from ..machine.events import Placed, Unplaceable
 from ..machine.jobs import JobState
@@ -75,7 +75,7 @@ class _Kind:
     """Since when no backend at all could take them."""
 
 
-_KindKey: TypeAlias = tuple[Signature, str, tuple[str, ...], frozenset[str], frozenset[str]]
+_KindKey: TypeAlias = tuple[Signature, tuple[str, tuple[str, ...], bool], frozenset[str], frozenset[str]]
 
 
 class Backlog:
@@ -197,7 +197,8 @@ class Backlog:
 
     def _add(self, needs: Needs, state: JobState) -> None:
         spec, failed, unlucky = state.job.spec, exclusions(state.attempts), let_down(state.attempts)
-        key = (needs.signature, spec.selector, spec.excluded_backends, frozenset(failed), unlucky)
+        choices = (spec.selector, spec.excluded_backends, spec.from_queue)
+        key = (needs.signature, choices, frozenset(failed), unlucky)
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = self._new_kind(needs, state)
@@ -304,7 +305,7 @@ class Backlog:
 
     def _patience_s(self, spec: JobSpec, reasons: Collection[Reason]) -> float:
         """Return how long a job waits where nothing but these passing reasons is in its way."""
-        may_run_here = spec.selector == "auto" and LOCAL_BACKEND_ID in spec.excluded_backends
+        may_run_here = spec.selector == "auto" and spec.from_queue
         if may_run_here and reasons == {Reason.BUSY_ORCHESTRATING}:
             return min(ORCHESTRATING_WAIT_S, self._placement_wait_s())
         return self._placement_wait_s()

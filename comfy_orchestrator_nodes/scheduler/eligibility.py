@@ -109,12 +109,12 @@ def by_choice(backend: Backend, spec: JobSpec) -> Refusal | None:
         return Refusal(Reason.DISABLED, "it is disabled")
     if backend.draining:
         return Refusal(Reason.DRAINING, "it is being drained: it finishes what it has and gets nothing new")
+    if not matches(spec.selector, backend):
+        if spec.selector.startswith("tag:"):
+            return Refusal(Reason.TAG, f"it has no tag {spec.selector.removeprefix('tag:')!r}")
+        return Refusal(Reason.PINNED, f"the job asks for {spec.selector!r}")
+    if backend.id == LOCAL_BACKEND_ID and spec.from_queue:
+        return Refusal(Reason.LOCAL, "its queue waits for this very job")
     if backend.id in spec.excluded_backends:
-        if backend.id == LOCAL_BACKEND_ID:
-            return Refusal(Reason.LOCAL, "its queue waits for this very job")
-        return Refusal(Reason.EXCLUDED, "the job excludes it")
-    if matches(spec.selector, backend):
-        return None
-    if spec.selector.startswith("tag:"):
-        return Refusal(Reason.TAG, f"it has no tag {spec.selector.removeprefix('tag:')!r}")
-    return Refusal(Reason.PINNED, f"the job asks for {spec.selector!r}")
+        return Refusal(Reason.EXCLUDED, "the job is not to run there")
+    return None

@@ -24,13 +24,14 @@ def _copy(source: BinaryIO, open_sink: Callable[[str], SinkT]) -> SinkT:
     head = source.read(_HEAD_BYTES)
     if not head:
         raise UnsupportedValue("An empty VIDEO cannot be sent.", type="VIDEO")
-    sink = open_sink(_media_type(head))
+    sink = open_sink(media_type_of(head))
     sink.write(head)
     shutil.copyfileobj(source, sink, _PART_BYTES)
     return sink
 
 
-def _media_type(head: bytes) -> str:
+def media_type_of(head: bytes) -> str:
+    """Return what kind of video a file is, from its first bytes."""
     if head[4:8] == b"ftyp":
         return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
     if head[:4] == b"\x1a\x45\xdf\xa3":

@@ -243,3 +243,71 @@ def _image(width: int, height: int) -> bytes:
 
 def _below(url: str) -> str:
     return url.removeprefix("/orchestrator")
+
+
+MP4 = b"\0\0\0\x20ftypisom" + bytes(range(256)) * 8000
+VIDEO = wire.Parts(wire.VIDEO, {"file": MP4})
+
+
+def _held(api: Api, value: Any, type_: str) -> FileView:
+    """Return a value as an agent made it."""
+    data = b"".join(bytes(part) for part in wire.encode(value, type_, arrays_are_tensors=True).parts())
+    return FileView.of(api.service.artifacts.put(data, wire.MEDIA_TYPE), type_)
+
+
+async def test_a_video_from_an_agent_is_played_and_seeked_in(api: Api) -> None:
+    view = _held(api, VIDEO, "VIDEO")
+    assert view.playback_url is not None
+    async with api.http.get(view.playback_url) as whole:
+        assert (whole.status, whole.content_type) == (200, "video/mp4")
+        assert whole.headers["Accept-Ranges"] == "bytes"
+        assert await whole.read() == MP4
+    for asked, (begin, end) in {
+        "bytes=5-9": (5, 10),
+        f"bytes={len(MP4) - 3}-": (len(MP4) - 3, len(MP4)),
+        "bytes=-4": (len(MP4) - 4, len(MP4)),
+        "bytes=1500000-99999999": (1_500_000, len(MP4)),
+    }.items():
+        async with api.http.get(view.playback_url, headers={"Range": asked}) as part:
+            assert part.status == 206
+            assert part.headers["Content-Range"] == f"bytes {begin}-{end - 1}/{len(MP4)}"
+            assert await part.read() == MP4[begin:end]
+    async with api.http.get(view.playback_url, headers={"Range": f"bytes={len(MP4)}-"}) as beyond:
+        assert (beyond.status, beyond.headers["Content-Range"]) == (416, f"bytes */{len(MP4)}")
+    async with api.http.head(view.playback_url) as head:
+        assert (head.status, head.content_length) == (200, len(MP4))
+
+
+async def test_a_sound_from_an_agent_is_played_and_may_be_kept(api: Api) -> None:
+    view = _held(api, {"waveform": np.zeros((1, 2, 100), np.float32), "sample_rate": 44100}, "AUDIO")
+    assert view.playback_url is not None
+    async with api.http.get(view.playback_url) as response:
+        assert response.content_type == "audio/wav"
+        assert len(await response.read()) == 44 + 400
+        tag = response.headers["ETag"]
+    async with api.http.get(view.playback_url, headers={"If-None-Match": tag}) as again:
+        assert (again.status, await again.read()) == (304, b"")
+
+
+async def test_a_page_in_the_place_of_a_video_is_never_shown_as_one(api: Api) -> None:
+    page = b"<html><script>alert(1)</script></html>"
+    view = _held(api, wire.Parts(wire.VIDEO, {"file": page}), "VIDEO")
+    assert view.playback_url is not None
+    async with api.http.get(view.playback_url) as response:
+        assert response.content_type == "video/mp4"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Content-Security-Policy"].startswith("sandbox")
+
+
+async def test_what_cannot_be_played_is_refused_with_a_reason(api: Api) -> None:
+    view = _held(api, np.zeros((1, 4, 4, 3), np.float32), "IMAGE")
+    assert view.playback_url is None
+    refused = await api.ask("GET", f"/values/{view.sha256}/playback", status=415)
+    assert refused["error"]["code"] == "no_playback"
+    await api.ask("GET", f"/values/{'0' * 64}/playback", status=404)
+
+
+def test_a_file_that_is_a_video_or_a_sound_is_its_own_player() -> None:
+    for media_type, plays in {"video/mp4": True, "audio/flac": True, "image/png": False}.items():
+        view = FileView.of(FileRef("0" * 64, 10, media_type), "")
+        assert view.playback_url == (view.url if plays else None)

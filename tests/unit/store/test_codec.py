@@ -83,6 +83,7 @@ specs = build(
     selector=names,
     prefer=tuples_of(names),
     excluded_backends=tuples_of(names),
+    from_queue=st.booleans(),
     on_failure=names,
     max_attempts=whole,
     priority=whole,

@@ -65,6 +65,8 @@ export const StoredFile = v.object({
   url: v.string(),
   /** A small picture of it, where there is one. */
   preview_url: v.optional(v.nullable(v.string()), null),
+  /** The sound or video in it, where there is one. */
+  playback_url: v.optional(v.nullable(v.string()), null),
 })
 
 /** What a link carries: a constant in `data`, or files in order. */

@@ -8,7 +8,7 @@ import PagesDialog from '@/views/jobs/PagesDialog.vue'
 import { fakeHost } from '../../support/fakeHost'
 import { contextOf, mountInView } from '../../support/mounting'
 
-const image = (name: string): StoredFile => ({ sha256: name, size_bytes: 1, media_type: 'image/png', url: `/v/${name}?x`, preview_url: `/p/${name}?x` })
+const image = (name: string): StoredFile => ({ sha256: name, size_bytes: 1, media_type: 'image/png', url: `/v/${name}?x`, preview_url: `/p/${name}?x`, playback_url: null })
 const batch = (name: string): StoredFile => ({ ...image(name), media_type: 'application/x-comfyui-value' })
 
 describe('the images of a value', () => {
