@@ -225,6 +225,11 @@ class ProgressView(View):
     done_ratio: float = Field(description="0 to 1 over the whole sub-workflow.")
     node_id: str | None
     class_type: str | None
+    loading_s: float | None = Field(description="Seconds in nodes that load models, before the one that runs now.")
+    loading_since: float | None = Field(
+        description="When the node that runs now began to load models; null: it does not."
+    )
+    fetching_since: float | None = Field(description="When its outputs began to be fetched; null: it still runs.")
 
 
 class JobSummary(View):

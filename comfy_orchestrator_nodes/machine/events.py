@@ -82,6 +82,8 @@ class Succeeded:
     downloaded_bytes: int = 0
     loading_s: float | None = None
     """How long it was in nodes that load models; None: not known."""
+    fetching_s: float | None = None
+    """How long the outputs were on their way here; None: not known."""
 
 
 @dataclass(frozen=True)

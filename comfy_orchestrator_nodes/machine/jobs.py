@@ -284,7 +284,8 @@ def _succeeded(state: JobState, event: Succeeded, now: float) -> Step:
     )
     after = _update(state, JobStatus.SUCCEEDED, now, attempt)
     after = replace(after, job=replace(after.job, outputs=event.outputs))
-    return Step(after, state.job.status, (attempt,), (Settle(),), details={"loading_s": event.loading_s})
+    details: dict[str, Json] = {"loading_s": event.loading_s, "fetching_s": event.fetching_s}
+    return Step(after, state.job.status, (attempt,), (Settle(),), details=details)
 
 
 def _faulted(state: JobState, event: Faulted, now: float) -> Step:

@@ -362,8 +362,8 @@ class AttemptExecutor:
             return
         self._collection.let_go(collected)
         self._report(peer.backend.id, JobSucceeded())
-        event = Succeeded(attempt.id, outputs, traffic.uploaded_bytes, traffic.downloaded_bytes, follower.loading_s)
-        await feed(attempt.job_id, event)
+        moved, took = (traffic.uploaded_bytes, traffic.downloaded_bytes), (follower.loading_s, follower.fetching_s)
+        await feed(attempt.job_id, Succeeded(attempt.id, outputs, *moved, *took))
 
     # --- ends
 

@@ -107,6 +107,8 @@ class Follower:
     """The last of the events that are being stored while the prompt is followed."""
     _began_at: float | None = None
     _loading: Loading = field(init=False)
+    _done_at: float | None = None
+    """When the backend was done with the prompt, or was found to be."""
 
     def __post_init__(self) -> None:
         self._loading = Loading(self.attempt.prompt_id, self.tracker.prompt)
@@ -115,6 +117,11 @@ class Follower:
     def loading_s(self) -> float | None:
         """How long the prompt has been in nodes that load models, or None if that is not known."""
         return self._loading.total_s(self.clock())
+
+    @property
+    def fetching_s(self) -> float | None:
+        """How long the outputs of the prompt have been on their way, or None before it was done."""
+        return max(0.0, self.clock() - self._done_at) if self._done_at is not None else None
 
     @property
     def patience(self) -> Patience:
@@ -293,6 +300,8 @@ class Follower:
 
     async def _ended(self, ended: Ended) -> Verdict:
         if ended.well:
+            self._done_at = self.clock()
+            self._progress(Advanced(1.0, None))
             return Verdict.DONE
         await self._fed(Faulted(self.attempt.id, self.fault_of(ended), loading_s=self.loading_s))
         return Verdict.OVER
@@ -334,6 +343,8 @@ class Follower:
                 advanced.done_ratio,
                 advanced.node_id,
                 self.tracker.class_type(advanced.node_id),
+                *self._loading.so_far(),
+                self._done_at,
             )
         )
 

@@ -49,6 +49,12 @@ class Loading:
         """Take note that messages may have been missed: the time is not known any more."""
         self._missed = True
 
+    def so_far(self) -> tuple[float | None, float | None]:
+        """Return the seconds of the loads that are over, and when the one under way began; None: not known, or none."""
+        if self._missed or not self._heard:
+            return None, None
+        return self._sum_s, self._since
+
     def total_s(self, now: float) -> float | None:
         """Return the seconds spent until now, or None if they are not known or the prompt did not begin."""
         if self._missed or not self._heard:

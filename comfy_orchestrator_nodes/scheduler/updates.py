@@ -28,6 +28,12 @@ class JobProgressed:
     done_ratio: float
     node_id: str | None
     class_type: str | None
+    loading_s: float | None = None
+    """How long it was in nodes that load models before the one that runs now; None: not known."""
+    loading_since: float | None = None
+    """When the node that runs now began to load, if it is one that does."""
+    fetching_since: float | None = None
+    """When the backend was done and its outputs began to be fetched."""
 
 
 @dataclass(frozen=True)

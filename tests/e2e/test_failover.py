@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Callable
@@ -53,7 +54,8 @@ def test_a_run_whose_server_dies_goes_on_elsewhere_while_the_page_is_loaded_agai
     master = Master(instance)
     for peer in peers:
         master.register(peer)
-    token = f"gate-{uuid.uuid4().hex[:8]}"
+    # The gate counts as a node that loads a model, by the name of what it waits for.
+    token = f"gate-{uuid.uuid4().hex[:8]}.safetensors"
     master.define("Portrait", _gated(token))
     canvas = open_canvas(instance)
     sidebar = Sidebar(canvas.page)
@@ -67,6 +69,9 @@ def test_a_run_whose_server_dies_goes_on_elsewhere_while_the_page_is_loaded_agai
     jobs = sidebar.open("Jobs")
     row = jobs.get_by_role("listitem").filter(has_text="Portrait")
     expect(row).to_contain_text("running")
+    row.locator(".main").click()
+    expect(jobs.get_by_text(re.compile("^Loading models"))).to_be_visible()
+    jobs.get_by_role("button", name="Back to the list").click()
     (run,) = master.api.get("/orchestrator/runs")["runs"]
     ran_on = master.jobs(run["id"])[0]["attempts"][0]["backend"]
     dying, other = sorted(peers, key=lambda peer: peer.name != ran_on)

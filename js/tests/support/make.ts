@@ -54,5 +54,5 @@ export function change(id: string, status: JobStatus, backendId?: string): JobCh
 }
 
 export function progress(jobId: string, backendId: string, ratio: number): Progress {
-  return { job_id: jobId, backend_id: backendId, done_ratio: ratio, node_id: null, class_type: null }
+  return { job_id: jobId, backend_id: backendId, done_ratio: ratio, node_id: null, class_type: null, loading_s: null, loading_since: null, fetching_since: null }
 }

@@ -58,6 +58,9 @@ async def test_a_flood_of_progress_becomes_few_messages_with_the_latest_of_each_
         "done_ratio": 1.0,
         "node_id": "3",
         "class_type": "KSampler",
+        "loading_s": None,
+        "loading_since": None,
+        "fetching_since": None,
     }
     await events.detach()
 

@@ -105,6 +105,28 @@ async def test_the_story_of_a_job_tells_how_long_its_models_were_loaded(master: 
     assert 0.05 <= told <= attempt.ended_at - attempt.created_at
 
 
+async def test_it_is_told_while_models_are_loaded_and_while_the_results_are_fetched(
+    master: Master, fake: FakeComfy
+) -> None:
+    await master.add(fake, "one")
+    go_on = asyncio.Event()
+    fake.behave(until(go_on))
+    before = time.time()
+    ticket = await master.submit(await a_loader(master))
+    at = await at_the_node(master, ticket.job_id)
+    go_on.set()
+    job = await master.end(ticket)
+    told = [u for u in master.updates if isinstance(u, JobProgressed) and u.job_id == job.id]
+    loading = next(u for u in told if u.node_id == "1")
+    assert loading.loading_since is not None
+    assert (loading.loading_s, loading.fetching_since) == (0.0, None)
+    assert before <= loading.loading_since <= at
+    assert told[-1].fetching_since is not None
+    assert (told[-1].done_ratio, told[-1].loading_since) == (1.0, None)
+    (event,) = [event for event in await master.service.events.for_job(job.id) if event.kind == "succeeded"]
+    assert 0 <= event.details["fetching_s"] <= time.time() - before
+
+
 async def test_an_attempt_that_failed_tells_it_too(master: Master, fake: FakeComfy) -> None:
     await master.add(fake, "one")
     fake.behave(raising("OSError", "the file is cut short"))

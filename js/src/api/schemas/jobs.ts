@@ -45,6 +45,12 @@ export const Progress = v.object({
   done_ratio: v.number(),
   node_id: v.nullable(v.string()),
   class_type: v.nullable(v.string()),
+  /** Seconds of loading models before what runs now; null: not known. */
+  loading_s: v.optional(v.nullable(v.number()), null),
+  /** When the load that is under way began. */
+  loading_since: v.optional(v.nullable(v.number()), null),
+  /** When its outputs began to be fetched. */
+  fetching_since: v.optional(v.nullable(v.number()), null),
 })
 
 /** The attempt that a change is about, as far as messages tell. */
@@ -94,6 +100,7 @@ export const Attempt = v.object({
 export const JobDetail = v.object({
   ...JobSummary.entries,
   backend: v.string(),
+  progress: v.optional(v.nullable(Progress), null),
   values: v.record(v.string(), JobValue),
   outputs: v.record(v.string(), JobValue),
   attempts: v.array(Attempt),

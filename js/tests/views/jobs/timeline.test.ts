@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import type { Attempt, JobDetail, JobEvent } from '@/api/schemas/jobs'
+import type { Attempt, JobDetail, JobEvent, Progress } from '@/api/schemas/jobs'
 import { timeline } from '@/views/jobs/timeline'
 
 import { job } from '../../support/make'
@@ -27,7 +27,7 @@ function attempt(id: string, times: Partial<Attempt>): Attempt {
 }
 
 function detail(attempts: Attempt[], parts: Partial<JobDetail> = {}): JobDetail {
-  return { ...job('j', 'running'), backend: 'auto', values: {}, outputs: {}, attempts, ...parts }
+  return { ...job('j', 'running'), backend: 'auto', progress: null, values: {}, outputs: {}, attempts, ...parts }
 }
 
 const event = (attemptId: string, kind: string, at: number, details = {}): JobEvent => ({
@@ -36,6 +36,17 @@ const event = (attemptId: string, kind: string, at: number, details = {}): JobEv
   kind,
   attempt_id: attemptId,
   details,
+})
+const progressing = (parts: Partial<Progress>): Progress => ({
+  job_id: 'j',
+  backend_id: 'b',
+  done_ratio: 0.5,
+  node_id: null,
+  class_type: null,
+  loading_s: null,
+  loading_since: null,
+  fetching_since: null,
+  ...parts,
 })
 const told = (spans: ReturnType<typeof timeline>) => spans.map(({ phase, from, to }) => [phase, from, to])
 
@@ -72,6 +83,36 @@ describe('where the time of a job went', () => {
   it('goes on until now while it runs', () => {
     const running = detail([attempt('a', { created_at: 1, started_at: 3 })])
     expect(told(timeline(running, [event('a', 'accepted', 2)], 10)).at(-1)).toEqual(['running', 3, 10])
+  })
+
+  it('tells the loading of models while it lasts, and then for how long it did', () => {
+    const running = detail([attempt('a', { created_at: 1, started_at: 3 })])
+    const at = (now: number, parts: Partial<Progress>) => told(timeline(running, [event('a', 'accepted', 2)], now, progressing(parts))).slice(3)
+    expect(at(10, { loading_s: 0, loading_since: 3 })).toEqual([['loading', 3, 10]])
+    expect(at(12, { loading_s: 8 })).toEqual([
+      ['loading', 3, 11],
+      ['running', 11, 12],
+    ])
+    expect(at(15, { loading_s: 8, loading_since: 14 })).toEqual([
+      ['loading', 3, 12],
+      ['running', 12, 15],
+    ])
+    expect(at(15, { loading_s: null, loading_since: null })).toEqual([['running', 3, 15]])
+    expect(at(15, { loading_s: 8, backend_id: 'another' })).toEqual([['running', 3, 15]])
+  })
+
+  it('tells the fetching of results while it lasts, and afterwards', () => {
+    const running = detail([attempt('a', { started_at: 3 })])
+    expect(told(timeline(running, [], 10, progressing({ fetching_since: 8 })).slice(-2))).toEqual([
+      ['running', 3, 8],
+      ['fetching', 8, 10],
+    ])
+    const done = detail([attempt('a', { started_at: 3, ended_at: 11 })], { ended_at: 11 })
+    expect(told(timeline(done, [event('a', 'succeeded', 11, { loading_s: 1, fetching_s: 2.5 })], 20).slice(-3))).toEqual([
+      ['loading', 3, 4],
+      ['running', 4, 8.5],
+      ['fetching', 8.5, 11],
+    ])
   })
 
   it('tells a failed attempt and the wait for the next one', () => {
