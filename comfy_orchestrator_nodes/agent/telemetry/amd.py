@@ -6,10 +6,11 @@ the driver counts for a whole second before it answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .models import ABSENT, LOST, OK, Device, Source
+from .amd_processes import KfdProcesses
+from .models import ABSENT, LOST, OK, Device, Process, Source
 
 DRM = Path("/sys/class/drm")
 AMD_VENDOR = "0x1002"
@@ -62,14 +63,17 @@ class Amd:
 
     name = "amd"
 
-    def __init__(self, root: Path = DRM) -> None:
+    def __init__(self, processes: KfdProcesses, root: Path = DRM) -> None:
         """Make it; ``root`` is where the kernel shows its graphics cards."""
+        self._processes = processes
         self._root = root
         self._known: dict[Path, Device] = {}
 
     def read(self) -> tuple[list[Device], Source]:
         """Return every AMD GPU as it is now. One that vanishes, as on a reset of the bus, stays as lost."""
-        found = {path: _read_card(path) for path in self._cards()}
+        cards = self._cards()
+        processes = self._processes.read() if cards else {}
+        found = {path: _read_card(path, processes) for path in cards}
         missing = [
             Device(d.id, d.name, d.kind, state=LOST, message="The kernel does not show this GPU any more.", pci=d.pci)
             for path, d in self._known.items()
@@ -92,7 +96,7 @@ class Amd:
         """Nothing is held open."""
 
 
-def _read_card(device: Path) -> Device:
+def _read_card(device: Path, processes: Mapping[str, tuple[Process, ...]]) -> Device:
     sensors = next(iter(sorted((device / "hwmon").glob("hwmon*"))), None)
     values: dict[str, float] = {}
     unsupported: list[str] = []
@@ -102,14 +106,15 @@ def _read_card(device: Path) -> Device:
             unsupported.append(name)
         else:
             values[name] = value
-    pci = device.resolve().name
+    pci = device.resolve().name.lower()
     return Device(
         id=_text(device / "unique_id") or pci,
         name=_text(device / "product_name") or f"AMD GPU {_text(device / 'device')}".strip(),
         kind="amd",
         values=values,
+        processes=processes.get(pci, ()),
         unsupported=tuple(sorted(unsupported)),
-        pci=pci.lower(),
+        pci=pci,
     )
 
 

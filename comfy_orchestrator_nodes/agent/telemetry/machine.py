@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .amd import Amd
+from .amd_processes import KfdProcesses
 from .host import Host
 from .loaded import loaded_models
 from .models import Device, Sample
@@ -43,8 +44,9 @@ class Machine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make it without touching any device."""
-        self._nvml = nvml or Nvml(ProcessNames(), clock=clock)
-        self._amd = amd or Amd()
+        names = ProcessNames()
+        self._nvml = nvml or Nvml(names, clock=clock)
+        self._amd = amd or Amd(KfdProcesses(names))
         self._host = host or Host(surroundings.folder, clock=clock)
         self._torch = Torch(surroundings.torch, surroundings.other_device)
         self._loaded = surroundings.loaded
