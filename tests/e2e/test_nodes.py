@@ -12,10 +12,10 @@ from playwright.sync_api import expect
 from tests.support.canvas import Canvas
 from tests.support.master import Master
 from tests.support.sidebar import Sidebar
-from tests.support.surfaces import each_front_end
+from tests.support.surfaces import SURFACES, each_front_end
 from tools.devtools.instances import Instance
 
-pytestmark = [pytest.mark.comfy, pytest.mark.browser, each_front_end]
+pytestmark = [pytest.mark.comfy, pytest.mark.browser]
 
 INVERT: dict[str, Any] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
@@ -55,6 +55,7 @@ def _wired(canvas: Canvas, name: str, end: str = "Preview Image") -> tuple[str, 
     return source, remote, shown
 
 
+@each_front_end
 def test_another_workflow_keeps_the_links_and_values_that_still_fit(canvas: Canvas, farm: Master) -> None:
     first, second = _named("Invert"), _named("Noise")
     farm.define(first, INVERT)
@@ -69,6 +70,27 @@ def test_another_workflow_keeps_the_links_and_values_that_still_fit(canvas: Canv
     assert labels == ["image"]
 
 
+@pytest.mark.parametrize("surface", [SURFACES[1]], ids=str, indirect=True)
+def test_a_linked_slot_that_means_something_else_now_is_shown_as_that(canvas: Canvas, farm: Master) -> None:
+    """Front end 1.32 with Nodes 2.0 draws a slot anew only when it is another object."""
+    first, second = _named("One"), _named("Other")
+    for name, result in ((first, "photo"), (second, "painting")):
+        outputs = [{"name": result, "type": "IMAGE", "node_id": "2", "index": 0}]
+        inputs = [{"name": "image", "type": "IMAGE", "node_id": "1", "input_name": "image"}]
+        definition = {"name": name, "prompt": INVERT, "parameters": inputs, "outputs": outputs}
+        farm.api.send("POST", "/orchestrator/definitions", definition)
+    Sidebar(canvas.page).open("Library").get_by_role("button", name=f"Add {first} to the canvas").click()
+    (remote,) = [node.id for node in canvas.nodes()]
+    shown = canvas.add_node("Preview Image", 1320, 620)
+    canvas.connect(remote, "photo", shown, "images")
+    canvas.choose(remote, "workflow", second)
+    on_screen = canvas.page.locator(f'[data-node-id="{remote}"]')
+    expect(on_screen.get_by_text("painting", exact=True)).to_be_visible()
+    expect(on_screen.get_by_text("photo", exact=True)).to_have_count(0)
+    assert canvas.prompt()[shown]["inputs"]["images"] == [remote, 2]
+
+
+@each_front_end
 def test_undo_brings_back_what_was_chosen_before_and_redo_what_came_after(canvas: Canvas, farm: Master) -> None:
     first, second = _named("Invert"), _named("Noise")
     plain, noisy = farm.define(first, INVERT), farm.define(second, NOISE)
@@ -85,6 +107,7 @@ def test_undo_brings_back_what_was_chosen_before_and_redo_what_came_after(canvas
     assert canvas.prompt()[remote]["inputs"]["in_1"] == [source, 0]
 
 
+@each_front_end
 def test_a_copied_node_has_its_workflow_values_and_slots(canvas: Canvas, farm: Master) -> None:
     name = _named("Noise")
     noisy = farm.define(name, NOISE)
@@ -104,6 +127,7 @@ def test_a_copied_node_has_its_workflow_values_and_slots(canvas: Canvas, farm: M
     assert [slot.label for slot in copy.outputs] == [slot.label for slot in original.outputs]
 
 
+@each_front_end
 def test_a_workflow_within_a_subgraph_runs_as_outside(canvas: Canvas, farm: Master) -> None:
     name = _named("Invert")
     farm.define(name, INVERT)
@@ -122,6 +146,7 @@ def test_a_workflow_within_a_subgraph_runs_as_outside(canvas: Canvas, farm: Mast
     assert source in inside
 
 
+@each_front_end
 def test_a_workflow_that_the_library_lost_is_told_and_mended_by_choosing_another(canvas: Canvas, farm: Master) -> None:
     lost, other = _named("Lost"), _named("Other")
     gone, kept = farm.define(lost, INVERT), farm.define(other, INVERT)
@@ -135,6 +160,7 @@ def test_a_workflow_that_the_library_lost_is_told_and_mended_by_choosing_another
     assert canvas.prompt()[shown]["inputs"]["images"][0] == remote
 
 
+@each_front_end
 def test_a_version_with_other_inputs_is_told_and_taken_with_one_click(canvas: Canvas, farm: Master) -> None:
     name = _named("Grows")
     definition_id = farm.define(name, INVERT)
@@ -148,6 +174,7 @@ def test_a_version_with_other_inputs_is_told_and_taken_with_one_click(canvas: Ca
     assert canvas.prompt()[remote]["inputs"]["in_1"] == [source, 0]
 
 
+@each_front_end
 def test_a_number_that_no_widget_holds_is_sent_as_it_is_when_another_value_changes(
     canvas: Canvas, farm: Master
 ) -> None:
@@ -173,6 +200,7 @@ def test_a_number_that_no_widget_holds_is_sent_as_it_is_when_another_value_chang
     assert json.loads(canvas.prompt()[node_id]["inputs"]["parameters"])["values"]["seed"] == 7
 
 
+@each_front_end
 def test_a_mistake_in_a_condition_is_told_while_typing_and_mended_with_one_click(canvas: Canvas) -> None:
     node = canvas.add_node("Condition", 800, 300)
     text = canvas.text_of(node, "expression")

@@ -126,11 +126,17 @@ export class GrowingNode {
 
   private grow(): void {
     const { node, growing } = this
-    const before = `${node.inputs.length} ${node.outputs.length}`
+    const before = this.shape()
     this.shown = growing.inputs.map((row, number) => this.growInputs(row, growing.inputs[number + 1]))
     if (growing.outputs !== null) this.growOutputs(growing.outputs)
-    if (before !== `${node.inputs.length} ${node.outputs.length}`) growToContent(node)
+    if (before !== this.shape()) growToContent(node)
     node.setDirtyCanvas(true, false)
+  }
+
+  /** Which slots there are, as far as they can be seen. */
+  private shape(): string {
+    const { inputs, outputs } = this.node
+    return JSON.stringify([inputs, outputs].map((slots) => slots.map(({ label, name }) => label ?? name)))
   }
 
   private growInputs({ names, least, label }: InputRow, next: InputRow | undefined): number {

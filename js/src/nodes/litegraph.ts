@@ -11,6 +11,8 @@ export interface Slot {
   shape?: number | undefined
   /** Ties an input to a widget: it is drawn on the widget's row, and a link to it takes the widget's place. */
   widget?: { name: string; [key: symbol]: unknown } | undefined
+  /** The host's own memory of that widget. */
+  _widget?: unknown
 }
 
 export interface Widget {
@@ -174,6 +176,8 @@ export function forget(widget: Widget): void {
 }
 
 const announced = new WeakSet<CanvasNode>()
+/** What slots were called when they were last announced. */
+const announcedNames = new WeakMap<Slot, string>()
 
 /**
  * Have a node that changed drawn anew. Nodes 2.0 of front end 1.32 copies slots and widgets of a node when it is added to
@@ -185,8 +189,26 @@ function announce(node: CanvasNode): void {
   // Behind the present change, at whose end it writes down what it copied before.
   setTimeout(() => {
     announced.delete(node)
+    replaceRenamed(node, node.inputs)
+    replaceRenamed(node, node.outputs)
     const graph = node.graph as { onNodeAdded?(node: CanvasNode): void } | null | undefined
     graph?.onNodeAdded?.(node)
+  })
+}
+
+/**
+ * Put an equal object in the place of each slot that is called otherwise now: what draws a slot there looks at it again only
+ * when it is another one. Links know slots by their position.
+ */
+function replaceRenamed(node: CanvasNode, slots: Slot[]): void {
+  slots.forEach((slot, index) => {
+    const name = slot.localized_name ?? slot.name
+    if (announcedNames.get(slot) === name) return
+    const SlotClass = slot.constructor as new (slot: Slot, node: CanvasNode) => Slot
+    const equal = Object.getPrototypeOf(slot) === Object.prototype ? { ...slot } : new SlotClass(slot, node)
+    if (slot._widget !== undefined) equal._widget = slot._widget
+    slots[index] = equal
+    announcedNames.set(equal, name)
   })
 }
 
