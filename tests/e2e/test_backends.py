@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support.canvas import Canvas
 from tests.support.master import Master
-from tests.support.sidebar import SIDEBAR, Sidebar
+from tests.support.sidebar import Sidebar
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Farm, Instance
 
@@ -45,13 +43,12 @@ def test_a_server_that_does_not_answer_is_told_before_it_is_added(
 
 
 def test_a_card_follows_its_server_through_its_end_and_its_return(
-    canvas: Canvas, backends: Locator, comfy_farm: Farm, picture: Callable[[str], Path]
+    canvas: Canvas, backends: Locator, comfy_farm: Farm
 ) -> None:
     (peer,) = comfy_farm.plain("mortal")
     _add(Sidebar(canvas.page), backends, peer.url, "mortal")
     card = backends.get_by_role("article").filter(has_text="mortal")
     expect(card).to_contain_text("online")
-    canvas.page.screenshot(path=picture("backends"), clip=SIDEBAR)
     peer.kill()
     expect(card).to_contain_text("offline")
     peer.start()
@@ -85,9 +82,7 @@ def test_a_removed_backend_can_be_taken_back(canvas: Canvas, backends: Locator, 
     expect(card).to_contain_text("online")
 
 
-def test_charts_are_read_with_the_keyboard_and_over_another_time(
-    canvas: Canvas, backends: Locator, picture: Callable[[str], Path]
-) -> None:
+def test_charts_are_read_with_the_keyboard_and_over_another_time(canvas: Canvas, backends: Locator) -> None:
     backends.get_by_role("article").filter(has_text="This server").locator(".orc-card-name").click()
     backends.get_by_role("tab", name="Charts").click()
     backends.get_by_role("combobox", name="Span of time").select_option(label="30 minutes")
@@ -98,6 +93,5 @@ def test_charts_are_read_with_the_keyboard_and_over_another_time(
     for _ in range(3):
         canvas.page.keyboard.press("ArrowLeft")
     expect(chart.locator(".orc-reading").first).to_contain_text(re.compile(r"\d"))
-    canvas.page.screenshot(path=picture("charts"), clip=SIDEBAR)
     canvas.page.keyboard.press("Escape")
     expect(backends.get_by_role("article").filter(has_text="This server")).to_be_visible()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.canvas import Canvas
 from tests.support.master import Master
-from tests.support.sidebar import SIDEBAR, Sidebar
+from tests.support.sidebar import Sidebar
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Instance
 
@@ -51,9 +49,7 @@ def _row(view: Locator, text: str) -> Locator:
     return view.get_by_role("listitem").filter(has_text=text).first
 
 
-def test_a_job_tells_where_it_ran_why_there_and_what_came_out(
-    canvas: Canvas, farm: Master, picture: Callable[[str], Path]
-) -> None:
+def test_a_job_tells_where_it_ran_why_there_and_what_came_out(canvas: Canvas, farm: Master) -> None:
     name = f"Grey {time.monotonic_ns()}"
     view = Sidebar(canvas.page).open("Jobs")
     _submit(farm, name, GREY)
@@ -64,13 +60,12 @@ def test_a_job_tells_where_it_ran_why_there_and_what_came_out(
     expect(view.get_by_text("Why there, and not elsewhere")).to_be_visible()
     image = view.get_by_role("img", name="image 1")
     expect(image).to_have_js_property("naturalWidth", 64)
-    canvas.page.screenshot(path=picture("job"), clip=SIDEBAR)
     view.get_by_role("button", name="Run again", exact=True).click()
     view.get_by_role("button", name="Back to the list").click()
     expect(view.get_by_role("listitem").filter(has_text=name)).to_have_count(2)
 
 
-def test_the_images_of_a_batch_are_paged_through(canvas: Canvas, farm: Master, picture: Callable[[str], Path]) -> None:
+def test_the_images_of_a_batch_are_paged_through(canvas: Canvas, farm: Master) -> None:
     name = f"Batch {time.monotonic_ns()}"
     batch = {"class_type": "EmptyImage", "inputs": {"width": 96, "height": 64, "batch_size": 3, "color": 1193046}}
     noise = {"class_type": "ImageAddNoise", "inputs": {"image": ["1", 0], "seed": 3, "strength": 0.9}}
@@ -90,14 +85,11 @@ def test_the_images_of_a_batch_are_paged_through(canvas: Canvas, farm: Master, p
     expect(sidebar.dialog).to_contain_text("3 of 3")
     expect(sidebar.dialog.get_by_role("img")).to_have_js_property("naturalWidth", 96)
     expect(sidebar.dialog.get_by_role("button", name="Next image")).to_be_disabled()
-    canvas.page.screenshot(path=picture("pages"))
     canvas.page.keyboard.press("Escape")
     expect(sidebar.dialog).to_be_hidden()
 
 
-def test_a_failed_job_shows_the_remote_error_and_is_found_by_it(
-    canvas: Canvas, farm: Master, picture: Callable[[str], Path]
-) -> None:
+def test_a_failed_job_shows_the_remote_error_and_is_found_by_it(canvas: Canvas, farm: Master) -> None:
     name = f"Broken {time.monotonic_ns()}"
     view = Sidebar(canvas.page).open("Jobs")
     _submit(farm, name, BROKEN)
@@ -105,7 +97,6 @@ def test_a_failed_job_shows_the_remote_error_and_is_found_by_it(
     expect(row).to_contain_text("failed")
     view.get_by_role("button", name="Failed", exact=True).click()
     expect(row).to_be_visible()
-    canvas.page.screenshot(path=picture("jobs"), clip=SIDEBAR)
     row.locator(".main").click()
     expect(view.get_by_text("A node failed").first).to_be_visible()
     expect(view.get_by_text("At PreviewImage").first).to_be_visible()
@@ -113,9 +104,7 @@ def test_a_failed_job_shows_the_remote_error_and_is_found_by_it(
     expect(view.locator("pre").first).to_contain_text("save_images")
 
 
-def test_a_run_shows_its_items_and_leads_to_their_jobs(
-    canvas: Canvas, farm: Master, picture: Callable[[str], Path]
-) -> None:
+def test_a_run_shows_its_items_and_leads_to_their_jobs(canvas: Canvas, farm: Master) -> None:
     name = f"Items {time.monotonic_ns()}"
     colour = {"name": "color", "type": "INT", "node_id": "1", "input_name": "color"}
     body = {"name": name, "prompt": GREY, "parameters": [colour]}
@@ -142,7 +131,6 @@ def test_a_run_shows_its_items_and_leads_to_their_jobs(
     run.get_by_role("button", expanded=False).click()
     items = run.get_by_role("group", name="6 items").get_by_role("button")
     expect(items).to_have_count(6)
-    canvas.page.screenshot(path=picture("runs"), clip=SIDEBAR)
     items.nth(2).click()
     jobs = Sidebar(canvas.page).root.get_by_role("tabpanel", name="Jobs")
     expect(jobs.get_by_role("heading", name="Attempts")).to_be_visible()

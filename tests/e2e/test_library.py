@@ -50,7 +50,6 @@ def test_a_workflow_goes_from_the_canvas_into_the_library_and_back_as_a_node(
     card.drag_to(canvas.page.locator("body"), source_position={"x": 120, "y": 12}, target_position={"x": 900, "y": 400})
     (node,) = canvas.nodes()
     assert (node.type, node.widgets["workflow"]) == ("OrchestratorRemoteWorkflow", stored["id"])
-    canvas.page.screenshot(path=picture("library"))
 
 
 @each_front_end

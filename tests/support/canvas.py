@@ -105,6 +105,22 @@ id => {
 }
 """
 
+_FIT = """
+([left, top, right, bottom, ids]) => {
+  const app = window.app ?? window.comfyAPI.app.app
+  const nodes = (app.rootGraph ?? app.graph).nodes.filter(node => !ids.length || ids.includes(String(node.id)))
+  const boxes = nodes.map(node => node.boundingRect)
+  const from = [0, 1].map(axis => Math.min(...boxes.map(box => box[axis])))
+  const to = [0, 1].map(axis => Math.max(...boxes.map(box => box[axis] + box[axis + 2])))
+  const page = app.canvas.canvas.getBoundingClientRect()
+  const scale = Math.min(1, (right - left) / (to[0] - from[0]), (bottom - top) / (to[1] - from[1]))
+  app.canvas.ds.scale = scale
+  app.canvas.ds.offset[0] = (left - page.x) / scale - from[0]
+  app.canvas.ds.offset[1] = (top - page.y) / scale - from[1]
+  app.canvas.setDirty(true, true)
+}
+"""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -371,6 +387,10 @@ class Canvas:
         """Return where a slot is on the page: ``side`` is ``in`` or ``out``."""
         x, y = self.page.evaluate(_PLACES, [node_id, side, index])
         return float(x), float(y)
+
+    def fit(self, *node_ids: str) -> None:
+        """Show these nodes, or all, beside the open sidebar."""
+        self.page.evaluate(_FIT, [380, 110, 1580, 960, list(node_ids)])
 
     def count_clicks(self) -> Callable[[], int]:
         """Count every press of the mouse on the page from now on; return what tells how many there were."""

@@ -62,10 +62,11 @@ export function formatTime(at: number, now: number, language: string): string {
   return remembered('time', language, options, () => new Intl.DateTimeFormat(language, options)).format(date)
 }
 
-/** How long ago, or in how long, in the language's own words. */
+/** How long ago, or in how long, in the language's shortest words: it stands beside names that need the room. */
 export function formatRelative(at: number, now: number, language: string): string {
   const seconds = at - now
-  const format = remembered('relative', language, {}, () => new Intl.RelativeTimeFormat(language, { numeric: 'auto' }))
+  const style = { numeric: 'auto', style: 'narrow' } as const
+  const format = remembered('relative', language, {}, () => new Intl.RelativeTimeFormat(language, style))
   const steps: readonly [Intl.RelativeTimeFormatUnit, number][] = [
     ['day', 86_400],
     ['hour', 3_600],

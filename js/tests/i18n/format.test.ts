@@ -27,6 +27,6 @@ it('moments are told in the language, and of today without the date', () => {
   const now = new Date(2026, 4, 5, 12).getTime() / 1000
   expect(formatTime(now - 60, now, 'en')).toMatch(/^11:59:00.AM$/)
   expect(formatTime(now - 86_400, now, 'en')).toContain('May 4, 2026')
-  expect(formatRelative(now - 7_200, now, 'en')).toBe('2 hours ago')
+  expect(formatRelative(now - 7_200, now, 'en')).toBe('2h ago')
   expect(formatRelative(now - 7_200, now, 'zh')).toBe('2小时前')
 })

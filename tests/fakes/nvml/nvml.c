@@ -4,6 +4,7 @@
  * or (-1) on all. Structures follow nvml.h as pynvml spells them.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,6 +39,13 @@ static long long number(const char *name, long long fallback) {
     for (int i = 0; i < number_count; i++)
         if (!strcmp(numbers[i].name, name)) return numbers[i].value;
     return fallback;
+}
+
+/* With FAKE_NVML_MOVES in the environment a load goes up and down, between a third of a value and all of it. */
+static long long load(long long value) {
+    if (!getenv("FAKE_NVML_MOVES")) return value;
+    long long step = time(NULL) % 14;
+    return value * (7 + 2 * (step < 7 ? step : 14 - step)) / 21;
 }
 
 void fake_clear(void) { number_count = rule_count = opened = 0; }
@@ -114,7 +122,7 @@ Return nvmlDeviceGetPciInfo_v3(Gpu *gpu, Pci *pci) {
 Return nvmlDeviceGetUtilizationRates(Gpu *gpu, Utilization *rates) {
     CHECK(gpu);
     if (number("mig", 0)) return NOT_SUPPORTED;
-    rates->gpu = number("busy", 75);
+    rates->gpu = load(number("busy", 75));
     rates->memory = 40;
     return SUCCESS;
 }
@@ -142,7 +150,7 @@ Return nvmlDeviceGetMemoryInfo_v2(Gpu *gpu, Memory2 *memory) {
 NUMBER_OF(nvmlDeviceGetTemperature, unsigned, number("temperature", 61))
 NUMBER_OF(nvmlDeviceGetClockInfo, unsigned, what == 1 ? 2520 : 10501)
 NUMBER_OF(nvmlDeviceGetPcieThroughput, unsigned, what == 0 ? 2000 : 3000)
-NUMBER(nvmlDeviceGetPowerUsage, unsigned, number("power_mw", 310500))
+NUMBER(nvmlDeviceGetPowerUsage, unsigned, load(number("power_mw", 310500)))
 NUMBER(nvmlDeviceGetEnforcedPowerLimit, unsigned, 450000)
 NUMBER(nvmlDeviceGetFanSpeed, unsigned, 55)
 NUMBER(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, number("throttle", 1))
