@@ -40,7 +40,6 @@ T = TypeVar("T")
 
 LEASE_S = 24 * 3600.0
 """How long the files of a job under way are kept at least; renewed on every start."""
-
 RESULT_LEASE_S = 600.0
 """How long a result is kept at most for whoever waited for the job to take it; then it is evicted like any other."""
 
@@ -374,7 +373,6 @@ class Orchestrator:
     async def _keep(self, job: Job) -> None:
         """Let go of a final job's inputs, keep its result for others, and end a run that was only this job."""
         try:
-            self._artifacts.release(job.id)
             if job.status is JobStatus.SUCCEEDED:
                 # Nobody has a ticket where the master was started again meanwhile: whoever waited may come back.
                 for owner in self._claims.owners(job.id) or [f"result of {job.id}"]:
@@ -386,7 +384,9 @@ class Orchestrator:
         except (StoreError, ValueLost) as error:
             log.warning("The result of job %s could not be kept for reuse: %s", job.id, error)
         finally:
-            # Not before: whoever asks for the same work in between would neither join it nor find it in the cache.
+            # Both last: the result could be evicted before others lease it, and who asks for the same work in between
+            # would neither join it nor find it in the cache.
+            self._artifacts.release(job.id)
             self._claims.remove(job.id)
 
     def _lease_result(self, owner: str, job: Job) -> None:
