@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from playwright.sync_api import expect
 from tests.support.canvas import Canvas
 from tests.support.master import Master
 from tests.support.sidebar import Sidebar
-from tests.support.surfaces import Surface, each_front_end
+from tests.support.surfaces import Surface, with_the_oldest
 from tools.devtools.instances import Instance
 
-pytestmark = [pytest.mark.comfy, pytest.mark.browser, each_front_end]
+pytestmark = [pytest.mark.comfy, pytest.mark.browser, with_the_oldest]
 
 MOST_CLICKS = 12
 
@@ -32,7 +33,7 @@ def test_an_empty_sidebar_becomes_a_finished_run_on_two_backends_in_a_dozen_clic
     sidebar = Sidebar(canvas.page)
     source = canvas.add_node("Load Image", 580, 250)
     noise = canvas.add_node("ImageAddNoise", 900, 250)
-    preview = canvas.add_node("Preview Image", 1240, 250)
+    preview = canvas.add_node("Preview Image", 1240, 500)
     canvas.connect(source, "IMAGE", noise, "image")
     canvas.connect(noise, "IMAGE", preview, "images")
 
@@ -71,5 +72,7 @@ def test_an_empty_sidebar_becomes_a_finished_run_on_two_backends_in_a_dozen_clic
     canvas.page.wait_for_function(
         "id => ((window.app ?? window.comfyAPI.app.app).nodeOutputs?.[id]?.images ?? []).length === 1", arg=first
     )
+    told = canvas.page.locator(".orc-node-status")
+    expect(told).to_have_text([re.compile("^127")] * 2)
     canvas.page.screenshot(path=picture("first-run"))
     assert canvas.pictures_on(second) == 1

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -164,8 +165,13 @@ class Canvas:
         self.problems: list[str] = []
         """What the page's scripts threw, and errors in which the pack is named."""
         page.set_default_timeout(TIMEOUT_MS)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", self._note_thrown)
         page.on("console", self._note)
+
+    def _note_thrown(self, error: PlaywrightError) -> None:
+        # Front end 1.27 sets some of its own settings on its way up before it knows them.
+        if "addSetting" not in (error.stack or ""):
+            self.problems.append(error.stack or str(error))
 
     def _note(self, message: Any) -> None:
         # ComfyUI's own page asks its makers' server about nodes of a loaded graph, by their names.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tools.devtools.environments import ComfyUI, find_comfyui, second_front_end
+from tools.devtools.environments import NEWEST_FRONT_END, ComfyUI, find_comfyui, front_end
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Instance
 from tools.devtools.scratch import scratch
@@ -57,5 +57,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     kinds: dict[str, tuple[str, ...]] = {"own": ()}
     if metafunc.config.getoption("--matrix"):
-        kinds["second"] = ("--front-end-root", str(second_front_end()))
+        kinds["second"] = ("--front-end-root", str(front_end(NEWEST_FRONT_END)))
     metafunc.parametrize("front_end_arguments", list(kinds.values()), ids=list(kinds), scope="session")

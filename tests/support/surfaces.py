@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tools.devtools.environments import second_front_end
+from tools.devtools.environments import MORE_FRONT_ENDS, OLDEST_FRONT_END, front_end
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Surface:
     @property
     def arguments(self) -> tuple[str, ...]:
         """What makes a ComfyUI serve it."""
-        return ("--front-end-root", str(second_front_end())) if self.front_end == "1.58.1" else ()
+        known = self.front_end in MORE_FRONT_ENDS
+        return ("--front-end-root", str(front_end(self.front_end))) if known else ()
 
     def __str__(self) -> str:
         return f"{self.front_end}-{'nodes2' if self.nodes2 else 'canvas'}"
@@ -32,3 +33,8 @@ each_front_end = pytest.mark.parametrize("surface", [SURFACES[0], SURFACES[-1]],
 
 newest = pytest.mark.parametrize("surface", [SURFACES[-1]], ids=str, indirect=True)
 """For what no front end does in a way of its own."""
+
+with_the_oldest = pytest.mark.parametrize(
+    "surface", [Surface(OLDEST_FRONT_END, False), SURFACES[0], SURFACES[-1]], ids=str, indirect=True
+)
+"""Also the oldest front end that is supported, which draws everything on the canvas."""

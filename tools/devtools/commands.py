@@ -17,7 +17,7 @@ from typing import NoReturn
 from tools.devtools.agent_pack import write_agent_pack
 from tools.devtools.checks import checks, run_checks
 from tools.devtools.demo import run_demo
-from tools.devtools.environments import find_comfyui, second_front_end, set_up
+from tools.devtools.environments import MORE_FRONT_ENDS, find_comfyui, front_end, set_up
 from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Spec
 from tools.devtools.lock import exclusive
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[=KIND]",
         help="KIND is plain, pack (a link to this working tree), copy or agent (default: master=pack peer=plain)",
     )
-    comfyui.add_argument("--second-front-end", action="store_true", help="serve the newer front end")
+    comfyui.add_argument("--front-end", choices=MORE_FRONT_ENDS, help="serve this one instead of ComfyUI's own")
     return parser
 
 
@@ -95,8 +95,8 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
     if options.command == "agent-pack":
         print(f"Written: {write_agent_pack(options.directory)}")
         return 0
-    second = options.command == "test" or getattr(options, "second_front_end", False)
-    set_up(comfyui=True, second_front_end=second)
+    chosen = getattr(options, "front_end", None)
+    set_up(comfyui=True, front_ends=MORE_FRONT_ENDS if options.command == "test" else (chosen,) if chosen else ())
     if options.command == "test":
         return _test(matrix=options.all, pytest_arguments=extra)
     if options.command == "bench":
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace, extra: Sequence[str]) -> int:
         return _hand_over("-m", "tools.devtools.chaos", "--minutes", str(options.minutes))
     if options.command == "demo":
         return _demo(keep=options.keep)
-    return _comfyui(options.instances, use_second_front_end=options.second_front_end)
+    return _comfyui(options.instances, options.front_end)
 
 
 def _test(*, matrix: bool, pytest_arguments: Sequence[str]) -> int:
@@ -130,9 +130,9 @@ def _hand_over(*arguments: str) -> int:
     return os.execv(command[0], command)  # the same process: who kills this one kills that
 
 
-def _comfyui(specs: Sequence[Spec], *, use_second_front_end: bool) -> int:
+def _comfyui(specs: Sequence[Spec], version: str | None) -> int:
     """Run instances until Ctrl-C, or until one of them ends. Their folders stay for the next time."""
-    more = ("--front-end-root", str(second_front_end())) if use_second_front_end else ()
+    more = ("--front-end-root", str(front_end(version))) if version else ()
     home = DEV / "instances" / "by-hand"
     with ExitStack() as held:
         for spec in specs:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -27,7 +28,11 @@ TORCH = "torch==2.13.0"
 # itself takes builds that bring several GB of CUDA libraries.
 TORCH_COMPANIONS = ("torchvision==0.28.0", "torchaudio==2.11.0")
 
-SECOND_FRONT_END = "comfyui-frontend-package==1.58.1"
+OLDEST_FRONT_END, NEWEST_FRONT_END = "1.27.10", "1.58.1"
+MORE_FRONT_ENDS = (OLDEST_FRONT_END, NEWEST_FRONT_END)
+"""Beside the one that ComfyUI itself requires."""
+
+FRONT_ENDS = DEV / "front-ends"
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class ComfyUI:
     """Whether dev.py made it, and so knows which repairs its environment needs."""
 
 
-def set_up(*, comfyui: bool, second_front_end: bool = False, out: TextIO = sys.stderr) -> None:
-    """Make everything that is missing. Without ``comfyui`` only what tests and checks need, and the front end."""
+def set_up(*, comfyui: bool, front_ends: Sequence[str] = (), out: TextIO = sys.stderr) -> None:
+    """Make everything that is missing. Without ``comfyui`` only what tests and checks need, and our own bundle."""
     waiting = "  another dev.py is setting up; waiting for it …"
     with exclusive(DEV / "setup.lock", lambda: print(waiting, file=out, flush=True)):
         steps = Steps(stamps=DEV / "stamps", log=DEV / "logs" / "setup.log", out=out)
@@ -50,8 +55,8 @@ def set_up(*, comfyui: bool, second_front_end: bool = False, out: TextIO = sys.s
         if comfyui and "COMFYUI_PATH" not in os.environ:
             _comfyui_source(steps)
             _comfyui_environment(steps)
-        if second_front_end:
-            _second_front_end(steps)
+        for version in front_ends:
+            _front_end(steps, version)
 
 
 def find_comfyui() -> ComfyUI:
@@ -75,9 +80,9 @@ def find_comfyui() -> ComfyUI:
     return found
 
 
-def second_front_end() -> Path:
-    """Return the folder of the second front end, for ``--front-end-root``."""
-    return DEV / "front-end" / "comfyui_frontend_package" / "static"
+def front_end(version: str) -> Path:
+    """Return the folder of one of ``MORE_FRONT_ENDS``, for ``--front-end-root``."""
+    return FRONT_ENDS / version / "comfyui_frontend_package" / "static"
 
 
 def _python_of(source: Path) -> Path:
@@ -189,13 +194,16 @@ def _mend_torchaudio(steps: Steps, python: Path) -> None:
     steps.command(imports, hint="This torchaudio does not work beside this torch.")
 
 
-def _second_front_end(steps: Steps) -> None:
+def _front_end(steps: Steps, version: str) -> None:
+    package = f"comfyui-frontend-package=={version}"
+
     def fetch() -> None:
+        FRONT_ENDS.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=DEV) as scratch:
             target = Path(scratch) / "front-end"
-            _pip_install(steps, VENV, ["--no-deps", "--target", str(target), SECOND_FRONT_END])
-            remove_tree(DEV / "front-end")
-            target.rename(DEV / "front-end")
+            _pip_install(steps, VENV, ["--no-deps", "--target", str(target), package])
+            remove_tree(FRONT_ENDS / version)
+            target.rename(FRONT_ENDS / version)
 
-    made = second_front_end() / "index.html"
-    steps.run("front-end", "a second front end", fingerprint(SECOND_FRONT_END), made, fetch)
+    made = front_end(version) / "index.html"
+    steps.run(f"front-end-{version}", f"ComfyUI's front end {version}", fingerprint(package), made, fetch)

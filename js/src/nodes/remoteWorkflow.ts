@@ -103,7 +103,11 @@ export class RemoteWorkflowNode {
     chain(node, 'onConfigure', () => this.restore())
     chain(node, 'onSerialize', (data) => this.serialise(data))
     chain(node, 'onConnectionsChange', () => queueMicrotask(() => this.tell()))
-    chain(node, 'onExecuted', (output) => this.showOutcome(outcomeLine(output, around.t)))
+    chain(node, 'onExecuted', (output) => {
+      const line = outcomeLine(output, around.t)
+      // What it has made may be shown on it afterwards, which tells nothing of its jobs.
+      if (line !== null) this.showOutcome(line)
+    })
     this.offerChoices()
     this.restore()
     fitToContent(node)
@@ -156,7 +160,7 @@ export class RemoteWorkflowNode {
     this.tell()
   }
 
-  private showOutcome(badge: StatusContent | null): void {
+  private showOutcome(badge: StatusContent): void {
     this.badge = badge
     // The line of progress has nothing more to say.
     const progress = widgetNamed(this.node, PROGRESS_TEXT)
