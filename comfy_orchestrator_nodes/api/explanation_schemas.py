@@ -23,7 +23,10 @@ class CandidateView(View):
     switch_s: float
     run_s: float
     penalty_s: float
-    runs_seen: int
+    runs_seen: int = Field(description="How many runs there run_s rests on; 0: it comes from other backends.")
+    run_range_s: tuple[float, float] | None = Field(
+        default=None, description="Between what run_s lies in two of three cases; null where it has run nowhere yet."
+    )
     free: bool
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import IntEnum
 
 from ..domain import BackendStatus
-from .estimates import Estimates
+from .estimates import LEVEL_VAR, Estimates, Expected
 from .views import BackendView, Candidate, Explanation, JobView, Reason, Refusal
 
 DEGRADED_PENALTY_S = 30.0
 PREFER_PENALTY_S = 30.0
 DEFAULT_BANDWIDTH = 50e6
 """Bytes a second until a transfer was measured: a busy 1 Gbit/s network."""
+NEVER_RAN_SIGMA = math.sqrt(LEVEL_VAR)
+"""So uncertain is the run time of a definition that ran nowhere: any run anywhere tells more."""
 HIDE_S = 0.25
 """A second job is sent to a busy backend only where it hides at least this much transfer."""
 
@@ -129,8 +132,16 @@ def candidate(job: JobView, backend: BackendView, estimates: Estimates) -> Candi
         run_s=expected.run_s,
         penalty_s=penalty_s(job, backend),
         runs_seen=expected.runs,
+        run_range_s=_range_s(expected),
         free=backend.slots_free > 0 and (not backend.in_flight or transfer >= HIDE_S),
     )
+
+
+def _range_s(expected: Expected) -> tuple[float, float] | None:
+    if expected.sigma >= NEVER_RAN_SIGMA:
+        return None
+    factor = math.exp(expected.sigma)
+    return expected.run_s / factor, expected.run_s * factor
 
 
 def explain(job: JobView, backends: Sequence[BackendView], estimates: Estimates, now: float) -> Explanation:

@@ -135,6 +135,8 @@ class Candidate:
     """Handicap of a degraded backend, or of one the job does not prefer; not part of the expected completion."""
     runs_seen: int
     """How many runs of this definition there the expectation rests on; 0: it comes from other pairs."""
+    run_range_s: tuple[float, float] | None
+    """Between what the run time lies in two of three cases; None where the definition has run nowhere yet."""
     free: bool
 
     @property
@@ -171,6 +173,7 @@ class Explanation:
                     "run_s": round(c.run_s, 3),
                     "penalty_s": round(c.penalty_s, 3),
                     "runs_seen": c.runs_seen,
+                    "run_range_s": [round(s, 3) for s in c.run_range_s] if c.run_range_s is not None else None,
                     "free": c.free,
                 }
                 for c in self.candidates

@@ -136,6 +136,21 @@ def test_the_last_resort_is_used_only_when_nothing_else_can_run_the_job() -> Non
     assert [a.backend_id for a in decide([alone], [local, peer], Estimates(), NOW).assignments] == ["local"]
 
 
+def test_the_range_of_a_run_time_is_told_once_the_workflow_has_run_anywhere() -> None:
+    slow, fast = BackendView("a", "Anna", gpu="cpu"), BackendView("b", "Bert", gpu="NVIDIA GeForce RTX 4090")
+    estimates = Estimates()
+    never = explain(JOB, [slow, fast], estimates, NOW)
+    assert [c.run_range_s for c in never.candidates] == [None, None]
+    estimates.observe(Outcome("def", "b", 10.0, cold=False))
+    known = {c.backend_id: c for c in explain(JOB, [slow, fast], estimates, NOW).candidates}
+    for candidate in known.values():
+        assert candidate.run_range_s is not None
+        least, most = candidate.run_range_s
+        assert least < candidate.run_s < most
+    assert (known["b"].runs_seen, known["a"].runs_seen) == (1, 0)
+    assert known["b"].run_range_s[1] < known["a"].run_range_s[1]  # type: ignore[index]
+
+
 def test_an_explanation_is_json_and_lists_candidates_by_expected_completion() -> None:
     backends = [
         BackendView("a", "Anna", busy_s=50.0, slots_free=0, in_flight=1),

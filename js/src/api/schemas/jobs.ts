@@ -128,6 +128,8 @@ export const Candidate = v.object({
   penalty_s: v.number(),
   /** How many runs there the expectation is learned from; with none it is a guess. */
   runs_seen: v.optional(v.number(), 1),
+  /** Between what the run time probably lies; null where the workflow has run nowhere yet. */
+  run_range_s: v.optional(v.nullable(v.tuple([v.number(), v.number()])), null),
 })
 
 export const Refusal = v.object({ backend_id: v.string(), backend: v.string(), reason: v.string(), message: v.string() })
