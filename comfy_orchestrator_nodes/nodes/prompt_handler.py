@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain import Definition, Json, Output
+from ..domain import SCALAR_TYPES, Definition, Json, Output
 from ..errors import InvalidRequest
 from ..flow.wiring import REPORT
+from ..flow.words import CONDITION, COUNT_OUT, FAN_OUT, MERGE, RESULT
 from ..workflow.graph import REMOTE_WORKFLOW
 from .slots import SLOTS, input_name, parse, resolve
 
@@ -23,6 +24,10 @@ SHOW = "OrchestratorShow"
 
 FIRST_OUTPUT = 2
 """Where ``out_1`` stands among the node's outputs, after ``index`` and ``info``."""
+
+_SHOWN_TYPES = frozenset({"IMAGE", *SCALAR_TYPES})
+_ENDS: Mapping[str, int] = {MERGE: 0, CONDITION: RESULT, FAN_OUT: COUNT_OUT}
+"""The output that is shown of the other nodes: what was merged, what was decided, how many items there are."""
 
 _SLOT_NAMES = frozenset(input_name(index) for index in range(SLOTS))
 
@@ -46,10 +51,10 @@ def show_ends(
     definition: Callable[[str], Definition | None],
     is_output: Callable[[str], bool],
 ) -> dict[str, Any]:
-    """Return the prompt so that it runs where ComfyUI would find nothing to do in it: Remote Workflow nodes alone.
+    """Return the prompt so that it runs where ComfyUI would find nothing to do in it: nodes of this pack alone.
 
-    Behind each of them that nothing uses a node is put that shows its images. A prompt with any output of its own stays
-    as it is: what is connected to nothing in it is left out on purpose.
+    Behind each of them that nothing uses a node is put that shows what it made, as far as that can be shown. A prompt
+    with any output of its own stays as it is: what is connected to nothing in it is left out on purpose.
 
     Args:
         prompt: as it came, perhaps unsound.
@@ -62,15 +67,29 @@ def show_ends(
     used = _Uses.of(prompt).used
     shown = dict(prompt)
     for node_id, node in nodes.items():
-        if node.get("class_type") == REMOTE_WORKFLOW and node_id not in used:
-            images = {
-                f"image_{slot + 1}": [node_id, slot + FIRST_OUTPUT]
-                for slot, output in enumerate(_outputs(node, definition))
-                if output.type == "IMAGE"
-            }
-            inputs = {"node": node_id, "report": [node_id, REPORT], **images}
-            shown[f"{node_id}.show"] = {"class_type": SHOW, "inputs": inputs}
+        slots = _shown_slots(node, definition)
+        if slots and node_id not in used:
+            values = {shown_name(place): [node_id, slot] for place, slot in enumerate(slots)}
+            shown[f"{node_id}.show"] = {"class_type": SHOW, "inputs": {"node": node_id, **values}}
     return shown
+
+
+def shown_name(place: int) -> str:
+    """Return the name of an input of the node that shows results (from 0)."""
+    return f"value_{place + 1}"
+
+
+def _shown_slots(node: Mapping[str, Any], definition: Callable[[str], Definition | None]) -> list[int]:
+    """Return which outputs are to be shown of a node that nothing uses; none of one that is not of this pack.
+
+    Of a Remote Workflow its report is among them, which is always there: so it runs whatever its outputs are, and what
+    cannot be shown is not brought here for it.
+    """
+    kind = str(node.get("class_type"))
+    if kind != REMOTE_WORKFLOW:
+        return [_ENDS[kind]] if kind in _ENDS else []
+    outputs = enumerate(_outputs(node, definition))
+    return [REPORT, *(slot + FIRST_OUTPUT for slot, output in outputs if output.type in _SHOWN_TYPES)]
 
 
 def _outputs(node: Mapping[str, Any], definition: Callable[[str], Definition | None]) -> Sequence[Output]:
@@ -127,4 +146,7 @@ def _annotated(
     for key, uses_of in (("wanted", uses.used), ("native", uses.looked_into)):
         indexes = uses_of.get(node_id, set())
         data[key] = [output.name for slot, output in enumerate(outputs) if slot + FIRST_OUTPUT in indexes]
+    if not data["wanted"]:
+        # Its report is used, or nothing at all: it is to run all the same, and a prompt without outputs is refused.
+        data["wanted"] = [output.name for output in outputs]
     return {**node, "inputs": {**inputs, "parameters": json.dumps(data, sort_keys=True)}}

@@ -315,6 +315,31 @@ def test_what_cannot_work_is_refused_before_anything_runs(master: Master, change
     assert told in json.dumps(refusal["node_errors"]["2"])
 
 
+TEXT = {
+    "1": {"class_type": "StringConcatenate", "inputs": {"string_a": "a", "string_b": "b", "delimiter": "-"}},
+    "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+}
+LATENT = {
+    "1": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+    "2": {"class_type": "SaveLatent", "inputs": {"samples": ["1", 0], "filename_prefix": "alone"}},
+}
+
+
+@pytest.mark.parametrize("workflow", [TEXT, LATENT], ids=["text", "latent"])
+@pytest.mark.parametrize("end", [None, "OrchestratorMerge", "OrchestratorCondition"])
+def test_nodes_of_the_pack_alone_run_whatever_they_make(
+    master: Master, workflow: dict[str, Any], end: str | None
+) -> None:
+    graph = {"1": remote(master.define(f"Alone {uuid.uuid4().hex[:6]}", workflow))}
+    if end == "OrchestratorMerge":
+        inputs = {"mode": "list", "sizes": "error", "separator": ",", "in_1": ["1", 2]}
+        graph["2"] = {"class_type": end, "inputs": inputs}
+    elif end is not None:
+        graph["2"] = {"class_type": end, "inputs": {"expression": "true", "names": "", "value_1": ["1", 2]}}
+    (job,) = master.jobs(master.run(graph))
+    assert (job["status"], list(job["outputs"])) == ("succeeded", ["text" if workflow is TEXT else "latent"])
+
+
 def test_a_peer_that_is_killed_costs_no_result(master: Master, comfy_farm: Farm) -> None:
     workflow = master.define("Sleep a while", sleeping(3.0))
     queued = master.queue({"1": example(), "2": remote(workflow, in_1=["1", 0]), "3": save(["2", 2])})

@@ -17,6 +17,7 @@ DEFINITION = Definition(
     parameters=(),
     outputs=(Output("image", "IMAGE", "1", 0), Output("mask", "MASK", "2", 0)),
 )
+LATENT = Definition("l", 1, "One", {}, (), (Output("latent", "LATENT", "1", 0), Output("seed", "INT", "2", 0)))
 
 
 def prompt(parameters: str = "{}", *links: int) -> dict[str, Any]:
@@ -30,13 +31,17 @@ def wanted(annotated: dict[str, Any]) -> Any:
 
 
 def lookup(definition_id: str) -> Definition | None:
-    return DEFINITION if definition_id == "d" else None
+    return {"d": DEFINITION, "l": LATENT}.get(definition_id)
 
 
 def test_the_outputs_that_somebody_uses_are_written_in() -> None:
     assert wanted(annotate(prompt("{}", 3), lookup)) == ["mask"]
     assert wanted(annotate(prompt("", 2, 3), lookup)) == ["image", "mask"]
-    assert wanted(annotate(prompt("{}", 1), lookup)) == []
+
+
+def test_a_node_of_which_only_the_report_is_used_runs_and_leaves_its_results_where_they_are() -> None:
+    annotated = annotate(prompt("{}", 1), lookup)
+    assert (wanted(annotated), native(annotated)) == (["image", "mask"], [])
 
 
 def test_slots_that_were_named_keep_their_names() -> None:
@@ -85,9 +90,32 @@ def test_remote_workflows_alone_show_their_own_images() -> None:
     shown = show_ends(prompt(), lookup, is_output)
     assert shown["rw.show"] == {
         "class_type": SHOW,
-        "inputs": {"node": "rw", "report": ["rw", 18], "image_1": ["rw", 2]},
+        "inputs": {"node": "rw", "value_1": ["rw", 18], "value_2": ["rw", 2]},
     }
     assert wanted(annotate(shown, lookup)) == ["image"]
+
+
+def test_what_cannot_be_shown_is_made_but_not_brought_here_for_that() -> None:
+    graph = prompt('{"out": ["latent"]}')
+    graph["rw"]["inputs"]["workflow"] = "l"
+    shown = annotate(show_ends(graph, lookup, is_output), lookup)
+    assert shown["rw.show"]["inputs"] == {"node": "rw", "value_1": ["rw", 18]}
+    assert (wanted(shown), native(shown)) == (["latent"], [])
+    graph["rw"]["inputs"]["parameters"] = "{}"
+    shown = annotate(show_ends(graph, lookup, is_output), lookup)
+    assert shown["rw.show"]["inputs"]["value_2"] == ["rw", 3]
+    assert (wanted(shown), native(shown)) == (["seed"], ["seed"])
+
+
+def test_the_other_nodes_at_an_end_show_what_they_made() -> None:
+    graph = prompt()
+    graph["merge"] = {"class_type": "OrchestratorMerge", "inputs": {"in_1": ["rw", 2]}}
+    graph["condition"] = {"class_type": "OrchestratorCondition", "inputs": {"value_1": ["rw", 2]}}
+    graph["foreign"] = {"class_type": "ImageInvert", "inputs": {"image": ["rw", 2]}}
+    shown = show_ends(graph, lookup, is_output)
+    assert shown["merge.show"]["inputs"] == {"node": "merge", "value_1": ["merge", 0]}
+    assert shown["condition.show"]["inputs"] == {"node": "condition", "value_1": ["condition", 0]}
+    assert shown.keys() - graph.keys() == {"merge.show", "condition.show"}
 
 
 def test_only_the_last_of_a_chain_is_shown() -> None:
@@ -103,5 +131,5 @@ def test_nothing_is_added_where_the_prompt_has_an_output_of_its_own() -> None:
 
 def test_a_node_that_cannot_be_understood_runs_and_so_is_refused_with_its_reason() -> None:
     broken = show_ends(prompt("{"), lookup, is_output)
-    assert broken["rw.show"]["inputs"] == {"node": "rw", "report": ["rw", 18]}
+    assert broken["rw.show"]["inputs"] == {"node": "rw", "value_1": ["rw", 18]}
     assert show_ends({"x": None, "y": {"inputs": 5}}, lookup, is_output) == {"x": None, "y": {"inputs": 5}}
