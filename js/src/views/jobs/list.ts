@@ -41,18 +41,21 @@ export function createJobListing(client: Client, state: Readonly<ShallowRef<Stat
   let asked = 0
   let busy = false
 
-  async function load(cursor: number | null): Promise<void> {
+  /** Whether the page came and still counts. */
+  async function load(cursor: number | null): Promise<boolean> {
     const number = ++asked
     const { group, search, definition, backend, run } = filter.value
     try {
       const query = { status: STATUSES[group], search, definition, backend, run, limit: PAGE, cursor }
       const page = await client.jobs.list(query)
-      if (number !== asked) return
+      if (number !== asked) return false
       paged.value = cursor === null ? page.jobs : [...paged.value, ...page.jobs]
       next.value = page.next
       problem.value = ''
+      return true
     } catch (error) {
       if (number === asked) problem.value = messageOf(error)
+      return false
     }
   }
 
@@ -65,7 +68,9 @@ export function createJobListing(client: Client, state: Readonly<ShallowRef<Stat
   async function loadMore(): Promise<void> {
     if (busy || next.value === null) return
     busy = true
-    await load(next.value)
+    const before = rows.value.length
+    // A page may hold nothing but what messages told already, and a list that does not grow asks for no other.
+    while (next.value !== null && rows.value.length <= before && (await load(next.value)));
     busy = false
   }
 
