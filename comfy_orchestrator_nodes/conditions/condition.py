@@ -78,12 +78,12 @@ class Condition:
 
 
 def compile_condition(source: str, names: Collection[str]) -> Condition:
-    """Read an expression; the same text with the same names is read once.
+    """Read an expression; the same text with the same names is read once. Their order is the one they are told in.
 
     Raises:
         InvalidExpression: it cannot be read, or uses a name that there is not.
     """
-    return _compiled(source, tuple(sorted(names)))
+    return _compiled(source, tuple(names))
 
 
 @lru_cache(maxsize=256)

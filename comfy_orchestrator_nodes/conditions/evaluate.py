@@ -117,7 +117,9 @@ class _ItemEvaluation:
             raise WrongValue(f"{name} is {kind_of(value)} here and has no field {node.field!r}")
         known = FIELDS.get(value.kind, {})
         if node.field not in known:
-            raise WrongValue(f"{name} is {value.kind} here and has no {node.field!r}{did_you_mean(node.field, known)}")
+            raise WrongValue(
+                f"{name} is {value.kind} here and has no {node.field!r}{did_you_mean(node.field, sorted(known))}"
+            )
         return value.field(node.field)
 
     def _unary(self, node: Unary) -> Any:

@@ -208,12 +208,12 @@ class _Parser:
             raise invalid(self._source, name.position, "expected a name after the dot")
         if self._at("("):
             if name.text not in METHODS:
-                raise self._unknown(name, f"texts have no method {name.text!r}", METHODS)
+                raise self._unknown(name, f"texts have no method {name.text!r}", sorted(METHODS))
             return Call(dot.position, name.text, (target, *self._arguments(METHODS[name.text].extra)), method=True)
         if not isinstance(target, (Name, Index)):
             raise invalid(self._source, dot.position, f"only inputs and elements have fields such as {name.text!r}")
         if name.text not in _ALL_FIELDS:
-            raise self._unknown(name, f"nothing has a field {name.text!r}", _ALL_FIELDS)
+            raise self._unknown(name, f"nothing has a field {name.text!r}", sorted(_ALL_FIELDS))
         return Field(name.position, target, name.text)
 
     def _atom(self) -> Node:
@@ -249,7 +249,7 @@ class _Parser:
     def _word(self, token: Token) -> Node:
         if self._at("("):
             if token.text not in FUNCTIONS:
-                raise self._unknown(token, f"there is no function {token.text!r}", FUNCTIONS)
+                raise self._unknown(token, f"there is no function {token.text!r}", sorted(FUNCTIONS))
             return Call(token.position, token.text, self._arguments(FUNCTIONS[token.text].count))
         if token.text in self._names:
             return Name(token.position, token.text)

@@ -19,7 +19,7 @@ def invalid(source: str, position: int, reason: str) -> InvalidExpression:
 
 def unknown(source: str, position: int, reason: str, name: str, known: Iterable[str]) -> InvalidExpression:
     """Return the error for a name that there is not; ``reason`` is completed by what may have been meant."""
-    names = sorted(known)
+    names = list(known)
     return _unread(source, position, reason + did_you_mean(name, names), nearest(name, names))
 
 
@@ -41,8 +41,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean …?``, or what there is when nothing is near."""
-    names = sorted(known)
+    """Return ``; did you mean …?``, or what there is, in its order, when nothing is near."""
+    names = list(known)
     near = nearest(name, names)
     if near is not None:
         return f"; did you mean {near!r}?"

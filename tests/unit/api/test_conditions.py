@@ -53,6 +53,11 @@ async def test_an_input_that_is_not_connected_cannot_be_used(api: Api) -> None:
     assert "no input is named 'b'" in found["problem"]["message"]
 
 
+async def test_what_there_is_is_told_in_the_order_of_the_inputs(api: Api) -> None:
+    found = await check(api, "zzz > 1", connected=["value_1", "b", "a"], names="photo")
+    assert found["problem"]["message"].endswith("there is photo, b, value_1.")
+
+
 async def test_unusable_names_are_a_problem_of_their_own_widget(api: Api) -> None:
     found = await check(api, "a > 1", names="x, x")
     assert (found["ok"], found["problem"]["widget"], found["names"]) == (False, "names", [])
