@@ -61,8 +61,12 @@ def test_another_workflow_keeps_the_links_and_values_that_still_fit(canvas: Canv
     farm.define(first, INVERT)
     noisy = farm.define(second, NOISE)
     source, remote, shown = _wired(canvas, first)
+    canvas.run()
+    outcome = canvas.page.get_by_role("status").filter(has_text="plain-1 ·")
+    expect(outcome).to_be_visible()
     canvas.choose(remote, "workflow", second)
     canvas.until_widget(remote, "workflow", noisy)
+    expect(outcome).to_be_hidden()  # it told of the first one's job
     prompt = canvas.prompt()
     assert prompt[remote]["inputs"]["in_1"] == [source, 0]
     assert prompt[shown]["inputs"]["images"][0] == remote

@@ -200,6 +200,7 @@ export class RemoteWorkflowNode {
       return
     }
     const { node } = this
+    if (before?.id !== face.id) this.badge = null // it told of the other one's job
     if (node.title === node.constructor.title || node.title === before?.name) node.title = face.name
     this.renew()
   }
