@@ -279,6 +279,7 @@ class JobKnobsView(View):
 class ListedJob(JobSummary):
     """A job as lists show it."""
 
+    backend_id: str | None = Field(description="The backend that has or had it last; null: none yet.")
     peak_vram_bytes: int | None = Field(description="The highest of its attempts; null: unknown.")
     energy_j: float | None = Field(description="Of all its attempts; null: unknown.")
 

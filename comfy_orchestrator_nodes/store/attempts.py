@@ -24,8 +24,9 @@ _FINAL_MARKS = ", ".join("?" * len(_FINAL))
 
 @dataclass(frozen=True)
 class Used:
-    """What the attempts of a job took together, as far as it was measured."""
+    """What the attempts of a job took together, as far as it was measured, and which backend had the last one."""
 
+    backend_id: str | None = None
     peak_vram_bytes: int | None = None
     energy_j: float | None = None
 
@@ -86,7 +87,7 @@ class AttemptRepository:
         await self._database.write(work)
 
     async def used_by(self, job_ids: Sequence[str]) -> Mapping[str, Used]:
-        """Return what jobs took: the highest peak of their attempts, and the energy of all, as far as measured.
+        """Return what jobs took: the last backend, the highest peak of their attempts, and the energy of all.
 
         Args:
             job_ids: at most some hundred.
@@ -94,12 +95,13 @@ class AttemptRepository:
         marks = ", ".join("?" * len(job_ids))
         rows = await self._database.read(
             lambda connection: connection.execute(
-                f"SELECT job_id, max(peak_vram_bytes), sum(energy_j) FROM attempt WHERE job_id IN ({marks}) "
-                "GROUP BY job_id",
+                "SELECT job_id, (SELECT backend_id FROM attempt AS one WHERE one.job_id = attempt.job_id "
+                "ORDER BY number DESC LIMIT 1), max(peak_vram_bytes), sum(energy_j) "
+                f"FROM attempt WHERE job_id IN ({marks}) GROUP BY job_id",
                 tuple(job_ids),
             ).fetchall()
         )
-        return {job_id: Used(peak, energy) for job_id, peak, energy in rows}
+        return {job_id: Used(*found) for job_id, *found in rows}
 
     async def _select(self, condition: str, *values: str | float) -> tuple[Attempt, ...]:
         rows = await self._database.read(

@@ -119,11 +119,11 @@ async def test_a_removed_backend_takes_its_history_with_it(api: Api) -> None:
 async def test_lists_tell_what_jobs_took(api: Api) -> None:
     stored = await api.ask("POST", "/definitions", definition(), status=201)
     async with FakeComfy() as fake:
-        await api.add_backend(fake)
+        peer = await api.add_backend(fake)
         job = await api.ask("POST", "/jobs", {"definition": stored["id"], "backend": "peer"}, status=201)
         done = await api.ask("GET", f"/jobs/{job['id']}?wait_s=20")
     (listed,) = (await api.ask("GET", "/jobs"))["jobs"]
-    assert (listed["peak_vram_bytes"], listed["energy_j"]) == (None, None)
+    assert (listed["backend_id"], listed["peak_vram_bytes"], listed["energy_j"]) == (peer["id"], None, None)
     await api.service.attempts.note_usage(done["attempts"][0]["id"], 6 * GIB, 120.5)
     (listed,) = (await api.ask("GET", "/jobs"))["jobs"]
     assert (listed["peak_vram_bytes"], listed["energy_j"]) == (6 * GIB, 120.5)

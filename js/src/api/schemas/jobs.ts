@@ -37,7 +37,10 @@ export const JobSummary = v.object({
   failure: v.nullable(Failure),
 })
 
-export const JobList = v.object({ jobs: v.array(JobSummary), next: v.nullable(v.number()) })
+/** A job as lists show it. */
+export const ListedJob = v.object({ ...JobSummary.entries, backend_id: v.optional(v.nullable(v.string()), null) })
+
+export const JobList = v.object({ jobs: v.array(ListedJob), next: v.nullable(v.number()) })
 
 export const Progress = v.object({
   job_id: v.string(),
@@ -152,6 +155,7 @@ export const Explanation = v.object({
 export type JobStatus = v.InferOutput<typeof JobStatus>
 export type Failure = v.InferOutput<typeof Failure>
 export type JobSummary = v.InferOutput<typeof JobSummary>
+export type ListedJob = v.InferOutput<typeof ListedJob>
 export type JobValue = v.InferOutput<typeof JobValue>
 export type StoredFile = v.InferOutput<typeof StoredFile>
 export type Attempt = v.InferOutput<typeof Attempt>

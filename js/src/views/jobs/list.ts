@@ -2,7 +2,7 @@ import { computed, type ComputedRef, ref, type Ref, shallowRef, type ShallowRef,
 
 import type { Client } from '@/api/client'
 import { messageOf } from '@/api/errors'
-import type { JobSummary } from '@/api/schemas/jobs'
+import type { JobSummary, ListedJob } from '@/api/schemas/jobs'
 import type { JobRecord, State } from '@/state/state'
 
 import { fits, inOrder, type JobFilterState, NO_FILTER, STATUSES } from './filter'
@@ -34,7 +34,7 @@ const SEARCH_DELAY_MS = 250
  */
 export function createJobListing(client: Client, state: Readonly<ShallowRef<State>>): JobListing {
   const filter = shallowRef(NO_FILTER)
-  const paged = shallowRef<readonly JobSummary[]>([])
+  const paged = shallowRef<readonly ListedJob[]>([])
   const next = ref<number | null>(null)
   const loading = ref(false)
   const problem = ref('')
@@ -91,14 +91,15 @@ export function createJobListing(client: Client, state: Readonly<ShallowRef<Stat
 
 function merged(
   live: ReadonlyMap<string, JobRecord>,
-  paged: readonly JobSummary[],
+  paged: readonly ListedJob[],
   filter: JobFilterState,
 ): readonly JobRow[] {
   const rows: JobRow[] = []
+  const before = new Map(paged.map((job) => [job.id, job.backend_id]))
   for (const { job, attempt } of live.values()) {
-    const backendId = attempt?.backend_id ?? null
+    const backendId = attempt?.backend_id ?? before.get(job.id) ?? null
     if (fits(job, backendId, filter)) rows.push({ job, backendId })
   }
-  for (const job of paged) if (!live.has(job.id)) rows.push({ job, backendId: null })
+  for (const job of paged) if (!live.has(job.id)) rows.push({ job, backendId: job.backend_id })
   return rows.sort((a, b) => inOrder(a.job, b.job))
 }

@@ -3,14 +3,14 @@ import { describe, expect, it, vi } from 'vitest'
 import { effectScope, shallowRef } from 'vue'
 
 import type { Client } from '@/api/client'
-import type { JobSummary } from '@/api/schemas/jobs'
+import type { JobSummary, ListedJob } from '@/api/schemas/jobs'
 import { INITIAL, type State } from '@/state/state'
 import { createJobListing } from '@/views/jobs/list'
 
 import { job } from '../../support/make'
 
 /** A listing of pages that a server has, by cursor, beside jobs that messages told of. */
-async function listing(pages: readonly (readonly JobSummary[])[], live: readonly JobSummary[] = []) {
+async function listing(pages: readonly (readonly ListedJob[])[], live: readonly JobSummary[] = []) {
   const list = vi.fn(({ cursor }: { cursor: number | null }) => {
     const at = cursor ?? 0
     return Promise.resolve({ jobs: pages[at], next: at + 1 < pages.length ? at + 1 : null })
@@ -23,7 +23,7 @@ async function listing(pages: readonly (readonly JobSummary[])[], live: readonly
   return { made, list }
 }
 
-const ended = (id: string) => job(id, 'succeeded')
+const ended = (id: string): ListedJob => ({ ...job(id, 'succeeded'), backend_id: 'desk' })
 
 describe('the pages of the past', () => {
   it('come one after another', async () => {
@@ -40,6 +40,11 @@ describe('the pages of the past', () => {
     await made.loadMore()
     expect(made.rows.value.map((row) => row.job.id).sort()).toEqual(['a', 'b', 'c', 'd'])
     expect(made.more.value).toBe(true)
+  })
+
+  it('tell which backend had a job, whether or not messages told of it', async () => {
+    const { made } = await listing([[ended('b'), ended('a')]], [ended('b')])
+    expect(made.rows.value.map((row) => row.backendId)).toEqual(['desk', 'desk'])
   })
 
   it('end where the server fails, with the reason', async () => {
