@@ -31,6 +31,7 @@ export function commands(context: Context): Contribution {
   function open(view: string, target: string | null = null): void {
     navigation.target.value = target
     navigation.view.value = view
+    navigation.entering.value = true
     host.openSidebarTab(SIDEBAR_TAB_ID)
   }
 

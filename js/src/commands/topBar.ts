@@ -22,6 +22,7 @@ export function showInTopBar({ host, navigation, store, t }: Context, wanted: Re
   button.className = 'orc-top-bar'
   button.addEventListener('click', () => {
     navigation.view.value = counts(store.state.value).waiting > 0 ? 'jobs' : 'backends'
+    navigation.entering.value = true
     host.openSidebarTab(SIDEBAR_TAB_ID)
   })
   const dot = document.createElement('span')

@@ -2,6 +2,7 @@ import { mount } from '@vue/test-utils'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { nextTick } from 'vue'
 
+import OrcButton from '@/ui/OrcButton.vue'
 import OrcField from '@/ui/OrcField.vue'
 import OrcMenu from '@/ui/OrcMenu.vue'
 import OrcVirtualList from '@/ui/OrcVirtualList.vue'
@@ -63,6 +64,28 @@ it('a list of ten thousand rows makes only those in sight, and says how many the
   const rows = list.findAll('[role=listitem]')
   expect(rows.length).toBeLessThan(50)
   expect(rows[0]?.attributes('aria-setsize')).toBe('10000')
+})
+
+it('a list begins at the row it is told to begin at', () => {
+  const items = Array.from({ length: 1_000 }, (_, i) => `row ${i}`)
+  const list = mount(OrcVirtualList<string>, {
+    props: { items, rowHeight: 20, keyOf: (row: string) => row, label: 'Rows', beginAt: 'row 500' },
+    slots: { default: ({ item }: { item: string }) => item },
+  })
+  expect(list.get('[role=list]').element.scrollTop).toBe(500 * 20)
+})
+
+it('a button that is at work keeps the focus and cannot be pressed', async () => {
+  const pressed = vi.fn()
+  const button = mount(OrcButton, { props: { busy: true }, attrs: { onClick: pressed }, attachTo: document.body })
+  const element = button.get('button').element
+  element.focus()
+  element.click()
+  expect(document.activeElement).toBe(element)
+  expect(pressed).not.toHaveBeenCalled()
+  await button.setProps({ busy: false })
+  element.click()
+  expect(pressed).toHaveBeenCalledTimes(1)
 })
 
 describe('an action that can be taken back', () => {
