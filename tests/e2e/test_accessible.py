@@ -98,10 +98,15 @@ def test_every_view_dialog_and_node_is_within_the_rules_in_the_dark_and_in_the_l
         expect(backends.get_by_text("Loading")).to_have_count(0)
         assert axe.violations() == []
     page.keyboard.press("Escape")
+    sidebar.choose(card.get_by_role("button", name="Actions for"), "Disable")
+    expect(card).to_contain_text("disabled")
+    assert axe.violations() == []
 
     jobs = sidebar.open("Jobs")
     expect(_row(jobs, failed)).to_contain_text("failed")
     expect(_row(jobs, done)).to_contain_text("done")
+    _row(jobs, done).get_by_role("checkbox").check()
+    _row(jobs, failed).hover()
     assert axe.violations() == []
     for name in (failed, done):
         _row(jobs, name).locator(".main").click()
@@ -115,7 +120,12 @@ def test_every_view_dialog_and_node_is_within_the_rules_in_the_dark_and_in_the_l
     assert axe.violations() == []
 
     library = sidebar.open("Library")
-    expect(library.get_by_role("article", name=done)).to_be_visible()
+    entries = library.get_by_role("button", name=f"Actions for {done}")
+    for entry, shown in (("Where it runs", plain_peer.name), ("Rename, tags", "Tags")):
+        sidebar.choose(entries, entry)
+        expect(sidebar.dialog).to_contain_text(shown)
+        assert axe.violations() == []
+        page.keyboard.press("Escape")
     canvas.load(MISTAKEN)
     expect(page.locator(".orc-node-status")).to_contain_text("expected a value")
     assert axe.violations() == []
@@ -192,3 +202,16 @@ def test_nothing_moves_for_those_who_asked_for_stillness(canvas: Canvas, farm: M
     expect(test).to_be_focused()
     canvas.page.emulate_media(reduced_motion="no-preference")
     canvas.page.wait_for_function(f"() => ({MOVING})() > 0")
+
+
+def test_a_question_is_within_the_rules_and_answered_without_a_mouse(canvas: Canvas, farm: Master) -> None:
+    keyboard = Keyboard(canvas.page)
+    asking = remote(farm.define(f"Hopeless {time.monotonic_ns()}", BROKEN), on_failure="ask", attempts=1)
+    prompt_id = farm.queue({"1": asking, "2": node("PreviewImage", images=["1", 2])})
+    question = canvas.page.get_by_role("alertdialog", name="Jobs ask what to do")
+    expect(question).to_contain_text("fails in")
+    assert Axe(canvas.page).violations() == []
+    keyboard.go_to(question.get_by_role("button", name="Let it fail"), "Shift+Tab")
+    keyboard.press("Enter")
+    expect(question).to_be_hidden()
+    assert farm.wait(prompt_id)["status"]["status_str"] == "error"
