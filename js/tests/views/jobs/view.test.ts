@@ -63,6 +63,23 @@ describe('the list of jobs', () => {
     expect(fake.requests).toContain('POST /jobs/waits/cancel')
   })
 
+  it('asks the same where the job is open, and keeps the focus when its buttons change', async () => {
+    fake.answer('GET /jobs/runs', () => ({ ...job('runs', 'running'), backend: 'auto', values: {}, outputs: {}, attempts: [] }))
+    fake.answer('GET /jobs/runs/events', () => ({ events: [] }))
+    const { context, wrapper } = await open([job('runs', 'running')])
+    await wrapper.get('.main').trigger('click')
+    await flushPromises()
+    const cancel = wrapper.findAll<HTMLElement>('.panel button').find((button) => button.text() === 'Cancel')
+    cancel?.element.focus()
+    await cancel?.trigger('click')
+    expect(document.querySelector('.orc-dialog')?.textContent).toContain('Cancel this job?')
+    document.querySelector<HTMLElement>('.orc-dialog-foot button')?.click()
+    await flushPromises()
+    expect(document.activeElement).toBe(cancel?.element)
+    context.store.dispatch({ type: 'jobsChanged', changes: [{ kind: 'succeeded', job: job('runs', 'succeeded', { ended_at: 1 }) }] })
+    await vi.waitFor(() => expect(document.activeElement?.getAttribute('aria-label')).toBe('Back to the list'))
+  })
+
   it('moves a waiting job before its neighbour with Alt and the arrow keys', async () => {
     const bodies: unknown[] = []
     for (const id of ['first', 'second'])
