@@ -178,7 +178,7 @@ async def multiply(database: Database) -> None:
         connection.execute(
             f"{times} INSERT INTO attempt SELECT job_id || '-' || i || '/' || number, job_id || '-' || i, number, "
             "'cellar', prompt_id || '/' || i, status, charged, failure, created_at, started_at, ended_at, "
-            "uploaded_bytes, downloaded_bytes FROM attempt, times"
+            "uploaded_bytes, downloaded_bytes, peak_vram_bytes, energy_j FROM attempt, times"
         )
         connection.execute(
             f"{times} INSERT INTO event (job_id, sequence, at, kind, attempt_id, details) "

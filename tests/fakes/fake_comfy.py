@@ -63,6 +63,8 @@ class FakeComfy:
         self.vram_bytes = 8 << 30
         self.required_header: tuple[str, str] | None = None
         """A header without which every request is answered 401."""
+        self.routes_beside: list[web.RouteDef] = []
+        """What else it answers, such as an agent's routes; to be set before it starts."""
 
         self.files: dict[tuple[str, str, str], bytes] = {}
         """Stored files by place, subfolder and name."""
@@ -133,6 +135,7 @@ class FakeComfy:
         app = web.Application(middlewares=[self._middleware], client_max_size=self.max_upload_bytes)
         for path in dict.fromkeys((f"{self.prefix}/api", self.prefix)):
             app.add_routes(routes(self, path))
+        app.add_routes(self.routes_beside)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)

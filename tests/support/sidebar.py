@@ -24,13 +24,17 @@ class Sidebar:
     def open(self, view: str) -> Locator:
         """Show a view; return its panel."""
         if not self.root.is_visible():
-            self.page.get_by_role("button", name=re.compile("Orchestrator|Farm")).first.click()
+            self.toggle()
         tab = self.root.get_by_role("tab", name=view)
         tab.click()
         expect(tab).to_have_attribute("aria-selected", "true")
         panel = self.root.get_by_role("tabpanel", name=view)
         expect(panel).to_be_visible()
         return panel
+
+    def toggle(self) -> None:
+        """Open the tab, or close it."""
+        self.page.get_by_role("button", name=re.compile("Orchestrator|Farm")).first.click()
 
     def choose(self, opener: Locator, entry: str) -> None:
         """Open a menu and choose an entry."""

@@ -45,7 +45,9 @@ function curves(
     const old = before?.[metric]
     const value = values[metric] ?? null
     if (old === undefined && value === null) continue
-    found[metric] = [...(old ?? []).slice(1 - CURVE_LENGTH), value]
+    const curve = old?.slice(1 - CURVE_LENGTH) ?? []
+    curve.push(value)
+    found[metric] = curve
   }
   return found
 }

@@ -25,7 +25,7 @@ export function useInSight(list: Readonly<Ref<Element | null>>, attribute: strin
         }
         inSight.value = new Set(seen)
       },
-      { rootMargin: '150px' },
+      { rootMargin: '20px' },
     )
     watch(
       list,

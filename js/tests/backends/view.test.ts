@@ -47,6 +47,22 @@ describe('the backends', () => {
     expect(view.get('[role=progressbar]').attributes('aria-valuenow')).toBe('40')
   })
 
+  it('are drawn with every reading while they work for us, and with every second one while they do not', async () => {
+    const clock = vi.spyOn(performance, 'now')
+    const read = async (at: number, ratio: number) => {
+      clock.mockReturnValue(at * 1000)
+      const machine = { source: 'agent', interval_s: 1, problem: '', devices: [], at, host: { cpu_ratio: ratio } }
+      context.store.dispatch({ type: 'measured', machines: ['local', 'desk'].map((id) => ({ ...machine, backend_id: id })) })
+      await flushPromises()
+      return view.findAll('article').map((card) => /(\d+)%/.exec(card.text())?.[1])
+    }
+    context.store.dispatch({ type: 'jobsChanged', changes: [change('j', 'running', 'desk')] })
+    expect(await read(10, 0.1)).toEqual(['10', '10'])
+    expect(await read(11, 0.2)).toEqual(['10', '20'])
+    expect(await read(12, 0.3)).toEqual(['30', '30'])
+    clock.mockRestore()
+  })
+
   it('say why one is offline', async () => {
     const away = backend('desk', { status: 'offline', last_error: 'Is ComfyUI running there?' })
     context.store.dispatch({ type: 'backendsListed', backends: [local, away] })
