@@ -20,7 +20,8 @@ export function jobsApi(http: Http) {
   return {
     /** A page of jobs, newest first. */
     list: (filter: JobFilter = {}, options?: SendOptions) => http.get(JobList, '/jobs', { ...filter }, options),
-    get: (id: string, options?: SendOptions) => http.get(JobDetail, at(id), {}, options),
+    /** Its values are exact: a seed may have more digits than a number here. */
+    get: (id: string, options?: SendOptions) => http.get(JobDetail, at(id), {}, { ...options, exact: true }),
     /** Its story, in order. */
     events: async (id: string, options?: SendOptions) => (await http.get(JobEvents, at(id, '/events'), {}, options)).events,
     explanation: (id: string, options?: SendOptions) => http.get(Explanation, at(id, '/explanation'), {}, options),

@@ -28,6 +28,10 @@ describe('the values of a job', () => {
     expect(wrapper.get('a').attributes('href')).toContain('/orchestrator/values/a?x=1')
   })
 
+  it('writes all digits of a number that has more than numbers have here', () => {
+    expect(list({ type: 'INT', data: 18446744073709551613n }).text()).toContain('18446744073709551613')
+  })
+
   it('offers a value without a picture as a file', () => {
     const wrapper = list({ type: 'LATENT', files: [file(BLOB)] })
     expect(wrapper.find('img').exists()).toBe(false)
