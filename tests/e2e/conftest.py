@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.canvas import QUIET_SETTINGS, TIMEOUT_MS, VIEWPORT, Canvas, chromium
 from tests.support.master import Master
-from tests.support.surfaces import SURFACES, Surface
+from tests.support.surfaces import SIDEBAR_ONLY, SURFACES, Surface
 from tools.devtools.instances import Farm, Instance, Spec
 from tools.devtools.pack import Install
 from tools.devtools.paths import ROOT
@@ -16,6 +16,20 @@ from tools.devtools.paths import ROOT
 expect.set_options(timeout=TIMEOUT_MS)
 
 OUTCOME = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Try what is in the sidebar alone with one front end; the minutes are for what differs between them."""
+    if config.getoption("--matrix"):
+        return
+    spared = [item for item in items if item.get_closest_marker(SIDEBAR_ONLY) and not _is_newest(item)]
+    if spared:
+        config.hook.pytest_deselected(items=spared)
+        items[:] = [item for item in items if item not in spared]
+
+
+def _is_newest(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and item.callspec.params["surface"] == SURFACES[-1]
 
 
 @pytest.fixture(scope="module")

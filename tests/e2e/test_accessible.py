@@ -17,7 +17,7 @@ from tests.support.sidebar import Sidebar
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Instance
 
-pytestmark = [pytest.mark.comfy, pytest.mark.browser, each_front_end]
+pytestmark = [pytest.mark.comfy, pytest.mark.browser, pytest.mark.sidebar_only, each_front_end]
 
 GREY: Graph = {"1": gray(128, 64), "2": node("PreviewImage", images=["1", 0])}
 BROKEN: Graph = {

@@ -12,7 +12,7 @@ from tests.support.surfaces import Surface, each_front_end
 from tools.devtools.instances import Farm, Instance, Spec
 from tools.devtools.pack import Install
 
-pytestmark = [pytest.mark.comfy, pytest.mark.browser, each_front_end]
+pytestmark = [pytest.mark.comfy, pytest.mark.browser, pytest.mark.sidebar_only, each_front_end]
 
 
 def token_of(instance: Instance) -> str:

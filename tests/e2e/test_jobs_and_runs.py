@@ -14,7 +14,7 @@ from tests.support.sidebar import Sidebar
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Instance
 
-pytestmark = [pytest.mark.comfy, pytest.mark.browser, each_front_end]
+pytestmark = [pytest.mark.comfy, pytest.mark.browser, pytest.mark.sidebar_only, each_front_end]
 
 GREY = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 8421504}},

@@ -15,7 +15,7 @@ from tests.support.master import Master
 from tests.support.surfaces import each_front_end
 from tools.devtools.instances import Instance
 
-pytestmark = [pytest.mark.comfy, pytest.mark.browser, each_front_end]
+pytestmark = [pytest.mark.comfy, pytest.mark.browser, pytest.mark.sidebar_only, each_front_end]
 
 BROKEN = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},

@@ -305,7 +305,12 @@ class Canvas:
         )
         if row.count() > 0:
             row.first.click(force=True)
-            self.page.get_by_role("option").filter(has_text=entry).first.click()
+            options = self.page.get_by_role("option")
+            options.first.wait_for()
+            if self.page.evaluate("document.activeElement?.tagName === 'INPUT'"):
+                # A list with a field to search in shows only the first of many.
+                self.page.keyboard.insert_text(entry)
+            options.filter(has_text=entry).first.click()
         else:
             self.page.mouse.click(*self.page.evaluate(_WIDGETS, [node_id, widget]))
             self.page.locator(".litemenu-entry").filter(has_text=entry).first.click()

@@ -15,6 +15,10 @@ from tools.devtools.failure import DevError
 from tools.devtools.instances import Farm, Instance
 from tools.devtools.scratch import scratch
 
+FARM = pytest.StashKey[Farm]()
+SHARED = frozenset({"plain-1", "plain-2", "master"})
+"""The servers of fixtures; those of browsers, ``canvas-…``, are shared by the files of one folder."""
+
 
 @pytest.fixture(scope="session")
 def comfyui() -> ComfyUI:
@@ -26,10 +30,23 @@ def comfyui() -> ComfyUI:
 
 
 @pytest.fixture(scope="session")
-def comfy_farm(comfyui: ComfyUI) -> Iterator[Farm]:
+def comfy_farm(comfyui: ComfyUI, request: pytest.FixtureRequest) -> Iterator[Farm]:
     """Named real servers, started when first asked for: ``plain(*names)``, ``with_pack(*names)``, ``start(*specs)``."""
     with scratch("tests") as folder, Farm(comfyui, folder) as farm:
+        request.session.stash[FARM] = farm
         yield farm
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the servers of a file of tests after it, but those that many share: each takes half a gigabyte."""
+    farm = item.session.stash.get(FARM, None)
+    if farm is None or nextitem is None or nextitem.path == item.path:
+        return
+    both_browse = item.path.parent == nextitem.path.parent
+    farm.stop(
+        [one for name, one in farm.instances.items() if name not in SHARED and not (both_browse and "canvas-" in name)]
+    )
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ SURFACES = [Surface(version, nodes2) for version in ("1.32.9", "1.58.1") for nod
 each_front_end = pytest.mark.parametrize("surface", [SURFACES[0], SURFACES[-1]], ids=str, indirect=True)
 """For what does not depend on the renderer: each front end once, and each renderer once."""
 
+SIDEBAR_ONLY = "sidebar_only"
+"""The marker of what the host has next to no part in: tried with the newest front end, with ``--matrix`` with all."""
+
 newest = pytest.mark.parametrize("surface", [SURFACES[-1]], ids=str, indirect=True)
 """For what no front end does in a way of its own."""
 

@@ -310,14 +310,17 @@ class Farm:
                     raise InstanceDied(f"{instance.name} ended. The end of its log:\n{instance.log_tail()}")
             time.sleep(WATCH_S)
 
+    def stop(self, instances: Sequence[Instance]) -> None:
+        """Stop some, in parallel; ``start`` starts them again."""
+        for instance in instances:
+            instance.begin_stop()
+        for instance in instances:
+            instance.stop()
+
     def close(self) -> None:
         """Stop all instances, in parallel, and remove their folders unless they are to be kept."""
         atexit.unregister(self.close)
-        stopping: Sequence[Instance] = list(self.instances.values())
-        for instance in stopping:
-            instance.begin_stop()
-        for instance in stopping:
-            instance.stop()
+        self.stop(list(self.instances.values()))
         self.instances.clear()
         if not self._keep:
             remove_tree(self.directory)
