@@ -39,11 +39,11 @@ class KfdProcesses:
 
     def _entries(self) -> list[tuple[int, str, int]]:
         try:
-            files = sorted(self._root.glob(f"proc/[0-9]*/{_PREFIX}*"))
+            files = list(self._root.glob(f"proc/[0-9]*/{_PREFIX}*"))
         except OSError:  # of a process that ended just now
             return []
         found = ((int(file.parent.name), file.name.removeprefix(_PREFIX), _number(file)) for file in files)
-        return [(pid, gpu, used) for pid, gpu, used in found if used]
+        return sorted((pid, gpu, used) for pid, gpu, used in found if used)
 
     def _place(self, gpu: str) -> str:
         if gpu not in self._places:

@@ -73,11 +73,11 @@ NODES = {
 def test_a_card_tells_which_processes_compute_on_it(root: Path) -> None:
     plug(root, 0, CARD)
     plug(root, 1, CARD | {"unique_id": "other"}, "0000:0a:00.0")
-    compute(root, NODES | {f"proc/{os.getpid()}/vram_51110": f"{3 * GIB}\n", "proc/4194000/vram_51110": "4096\n"})
+    compute(root, NODES | {f"proc/{os.getpid()}/vram_51110": f"{3 * GIB}\n", "proc/4194303/vram_51110": "4096\n"})
     first, second = amd_at(root).read()[0]
     assert [(p.pid, p.vram_used_bytes, p.own) for p in first.processes] == [
         (os.getpid(), 3 * GIB, True),
-        (4194000, 4096, False),
+        (4194303, 4096, False),
     ]
     assert first.processes[0].name
     assert second.processes == ()
