@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from benchmarks._growth import watched
 from benchmarks._transport_peer import open_bench
 from comfy_orchestrator_nodes.domain import Definition, Output, Parameter
 from tools.devtools.bench import Result
@@ -67,58 +64,33 @@ async def run(farm: Farm) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         async with open_bench(peer.url, Path(folder), limit_bytes=2 * LARGEST_BYTES) as bench:
             make, take = [await bench.service.library.create(draft) for draft in (_make(), _take())]
-            with _watched(peer) as down:
+            processes = psutil.Process(), psutil.Process(peer.pid)
+            began = time.perf_counter()
+            with watched(processes) as down:
                 made = await bench.run(make, {"lines": lines}, ["image", "hash"], native=True)
+            down_s = time.perf_counter() - began
             image, told = made.outputs["image"], made.outputs["hash"].data
             await bench.forget_there(made)
-            with _watched(peer) as up:
+            began = time.perf_counter()
+            with watched(processes) as up:
                 taken = await bench.run(take, {"image": image}, ["hash"], native=True)
+            up_s = time.perf_counter() - began
             if taken.outputs["hash"].data != told:
                 raise RuntimeError("the value came back different")
             moved = (await bench.moved(made))[1], (await bench.moved(taken))[0]
             if min(moved) < size_bytes:
                 raise RuntimeError(f"the value did not travel both ways: {moved}")
-    figures = {"value_gib": size_bytes / (1 << 30), "make_and_fetch_s": down.seconds, "send_and_hash_s": up.seconds}
+    figures = {"value_gib": size_bytes / (1 << 30), "make_and_fetch_s": down_s, "send_and_hash_s": up_s}
     return Result(
         figures,
         {
-            "master_growth_down_over_value": down.here / size_bytes,
-            "master_growth_up_over_value": up.here / size_bytes,
+            "master_growth_down_over_value": down[0] / size_bytes,
+            "master_growth_up_over_value": up[0] / size_bytes,
             # The tensor itself has to be there.
-            "peer_growth_beside_it_down_over_value": down.there / size_bytes - 1,
-            "peer_growth_beside_it_up_over_value": up.there / size_bytes - 1,
+            "peer_growth_beside_it_down_over_value": down[1] / size_bytes - 1,
+            "peer_growth_beside_it_up_over_value": up[1] / size_bytes - 1,
         },
     )
-
-
-@dataclass
-class _Growth:
-    """By how many bytes the two processes grew at most, and for how long that was watched."""
-
-    here: int = 0
-    there: int = 0
-    seconds: float = 0.0
-
-
-@contextmanager
-def _watched(peer: Instance) -> Iterator[_Growth]:
-    processes = psutil.Process(), psutil.Process(peer.pid)
-    before = [process.memory_info().rss for process in processes]
-    over, found, began = threading.Event(), _Growth(), time.perf_counter()
-
-    def watch() -> None:
-        while not over.wait(0.02):
-            here, there = (p.memory_info().rss - b for p, b in zip(processes, before, strict=True))
-            found.here, found.there = max(found.here, here), max(found.there, there)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        watcher.join()
-        found.seconds = time.perf_counter() - began
 
 
 def _start(farm: Farm) -> Instance:

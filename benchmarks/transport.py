@@ -17,7 +17,6 @@ import asyncio
 import gc
 import hashlib
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from benchmarks._growth import watched
 from benchmarks._image_nodes import IMAGES, decoded
 from benchmarks._images import image
 from benchmarks._plain_client import PlainClient
@@ -247,29 +247,10 @@ async def _growth(bench: Bench) -> float:
     job = await bench.run(bench.make, values, ["images"], native=True, may_stay=("images",))
     stored = [_as_blob(bench.service, _image("noisy", 600_000 + n)) for n in range(IMAGES)]
     gc.collect()
-    with _peak_growth() as grown:
+    with watched([psutil.Process()]) as grown:
         await bench.service.orchestrator.obtain(job, ["images"], owner=OWNER)
         await bench.run(bench.take, {f"i{n}": value for n, value in enumerate(stored)}, ["count"])
     return grown[0] / IMAGE_BYTES
-
-
-@contextmanager
-def _peak_growth() -> Iterator[list[float]]:
-    process, over = psutil.Process(), threading.Event()
-    before = process.memory_info().rss
-    found = [0.0]
-
-    def watch() -> None:
-        while not over.wait(0.005):
-            found[0] = max(found[0], float(process.memory_info().rss - before))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        watcher.join()
 
 
 # --- helpers

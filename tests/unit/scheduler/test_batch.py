@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from comfy_orchestrator_nodes.domain import Job
+from comfy_orchestrator_nodes.domain import FileRef, Job
 from comfy_orchestrator_nodes.errors import ValueLost
 from comfy_orchestrator_nodes.nodes.batch import Updates, run_batch
 from comfy_orchestrator_nodes.orchestrator.jobs import Request
@@ -26,6 +26,14 @@ def requests(definition_id: str, count: int, **changes: Any) -> list[Request]:
 def item(job: Job) -> dict[str, Any]:
     """Decode a job into something that tells which it was."""
     return {"image": job.item_index}
+
+
+def stays_without(master: Master, owner: str, ref: FileRef) -> bool:
+    """Let an owner give up its leases and the store all that it may; return whether a file is still there."""
+    artifacts = master.service.artifacts
+    artifacts.release(owner)
+    artifacts.clear()
+    return artifacts.has(ref)
 
 
 async def test_a_result_is_decoded_while_other_jobs_still_run(master: Master, fake: FakeComfy) -> None:
@@ -86,14 +94,9 @@ async def test_a_result_waits_for_everybody_who_joined_its_job(master: Master, f
     quick, slow = [await master.submit(definition, use_cache=True) for _ in range(2)]
     job = await master.end(quick)
     (ref,) = job.outputs["image"].files
-    artifacts = master.service.artifacts
     await master.until(lambda: master.service.orchestrator.idle)
-    artifacts.release(quick.owner)
-    artifacts.clear()
-    assert artifacts.has(ref)
-    artifacts.release(slow.owner)
-    artifacts.clear()
-    assert not artifacts.has(ref)
+    assert stays_without(master, quick.owner, ref)
+    assert not stays_without(master, slow.owner, ref)
 
 
 async def test_a_reused_result_is_kept_only_until_it_is_taken(master: Master, fake: FakeComfy) -> None:
@@ -101,16 +104,11 @@ async def test_a_reused_result_is_kept_only_until_it_is_taken(master: Master, fa
     definition = await master.define()
     made = await master.submit(definition, use_cache=True)
     (ref,) = (await master.end(made)).outputs["image"].files
-    artifacts = master.service.artifacts
     await master.until(lambda: master.service.orchestrator.idle)
     reused = await master.submit(definition, use_cache=True)
     assert reused.cached
-    artifacts.release(made.owner)
-    artifacts.clear()
-    assert artifacts.has(ref)
-    artifacts.release(reused.owner)
-    artifacts.clear()
-    assert not artifacts.has(ref)
+    assert stays_without(master, made.owner, ref)
+    assert not stays_without(master, reused.owner, ref)
 
 
 async def test_inputs_may_go_once_every_job_keeps_them_itself(master: Master, fake: FakeComfy) -> None:
@@ -122,9 +120,6 @@ async def test_inputs_may_go_once_every_job_keeps_them_itself(master: Master, fa
     wanted = [Request(definition.id, {"image": image}, use_cache=False, item_index=index) for index in range(2)]
     batch = asyncio.create_task(run_batch(master.service, wanted, Updates(), item, submitted.set))
     await asyncio.wait_for(submitted.wait(), TIMEOUT_S)
-    artifacts = master.service.artifacts
-    artifacts.release("the test")
-    artifacts.clear()
-    assert artifacts.has(image.files[0])
+    assert stays_without(master, "the test", image.files[0])
     go.set()
     assert len(await asyncio.wait_for(batch, TIMEOUT_S)) == 2
